@@ -15,6 +15,7 @@ __all__ = [
     "PROJECTION_MARKER",
     "KeyChange",
     "KeyRecord",
+    "ProjectionMarker",
     "Scope",
     "SpendCaps",
     "key_record_name",
@@ -65,6 +66,12 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     caps: SpendCaps = SpendCaps()
     ip_allow: tuple[str, ...] = ()
     ip_deny: tuple[str, ...] = ()
+
+
+class ProjectionMarker(msgspec.Struct, frozen=True, kw_only=True):
+    """Proof that the key projection is complete and was last checked against Postgres then."""
+
+    verified_ms: int
 
 
 class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
