@@ -1,0 +1,87 @@
+"""Errors in Anthropic's envelope, written for clients and read from vendors."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bytespike_protocols.anthropic.wire import ErrorBody, ErrorDetail
+
+__all__ = ["decode_error", "encode_error", "encode_stream_error", "status_of"]
+
+#: The SDKs choose the exception class by status; the type is for people and for raw clients.
+_TYPE_BY_STATUS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    409: "invalid_request_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_DEFAULT_TYPE = "api_error"
+
+_STATUS_BY_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+_DEFAULT_STATUS = 500
+
+# A stream's status line is long gone, so its errors go by our code alone.
+_STREAM_TYPE_BY_CODE = {
+    "upstream_timeout": "timeout_error",
+    "upstream_overloaded": "overloaded_error",
+}
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(ErrorBody)
+
+
+def encode_error(
+    *, status: int, code: str, message: str, param: str | None, request_id: str
+) -> bytes:
+    """The JSON body. Anthropic has no field for a code or a path: the path leads the message, as
+    with the vendor, and ``error.code`` is an extra field (in the message too for 402, which clients
+    can tell apart only by words).
+    """
+    text = f"{param}: {message}" if param else message
+    if status == 402 and code not in text:
+        text = f"{code}: {text}"
+    kind = _TYPE_BY_STATUS.get(status, _DEFAULT_TYPE)
+    return _envelope(kind, code, text, request_id)
+
+
+def encode_stream_error(*, code: str, message: str, request_id: str) -> bytes:
+    """A whole ``error`` event, to be written at a frame boundary."""
+    kind = _STREAM_TYPE_BY_CODE.get(code, _DEFAULT_TYPE)
+    return b"event: error\ndata: " + _envelope(kind, code, message, request_id) + b"\n\n"
+
+
+def decode_error(body: bytes) -> ErrorDetail | None:
+    """The vendor's error, or None if ``body`` is not in its envelope (a proxy's HTML page)."""
+    try:
+        return _decoder.decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def status_of(error_type: str) -> int:
+    """The HTTP status a vendor's error type stands for, where it came without one."""
+    return _STATUS_BY_TYPE.get(error_type, _DEFAULT_STATUS)
+
+
+def _envelope(kind: str, code: str, message: str, request_id: str) -> bytes:
+    error = {"type": kind, "message": message, "code": code}
+    return _encoder.encode({"type": "error", "error": error, "request_id": request_id})

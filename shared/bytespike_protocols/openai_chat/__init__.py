@@ -1,0 +1,1 @@
+"""The OpenAI dialect (Chat Completions and the routes that share its error envelope)."""
