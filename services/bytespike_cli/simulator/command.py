@@ -1,0 +1,103 @@
+"""``bytespike simulator``: run the vendor as a process until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import signal
+import sys
+from collections.abc import Sequence
+
+import uvloop
+from aiohttp import web
+
+from bytespike_cli.simulator.control import Control
+from bytespike_cli.simulator.faults import FAULT_NAMES
+from bytespike_cli.simulator.vendor import MAX_BODY_BYTES, Vendor
+from bytespike_cli.simulator.wire import error_body
+
+__all__ = ["build_app", "main"]
+
+DEFAULT_PORT = 8090
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        uvloop.run(_serve(options.host, options.port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        print(
+            f"bytespike simulator: port {options.port} is in use; choose another with --port",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def build_app(vendor: Vendor) -> web.Application:
+    """The vendor's routes, the tester's and ``/healthz``, as one application."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.add_routes(
+        [
+            web.post("/v1/messages", vendor.handle),
+            web.post("/v1/messages/count_tokens", vendor.handle),
+            web.get("/healthz", _healthy),
+            *Control(vendor).routes(),
+            web.route("*", "/{path:.*}", _unknown),
+        ]
+    )
+    return app
+
+
+async def _healthy(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _unknown(request: web.Request) -> web.Response:
+    body = error_body("not_found_error", f"No such path: {request.path}", "req_simulator")
+    return web.Response(status=404, body=body, content_type="application/json")
+
+
+async def _serve(host: str, port: int) -> None:
+    # A handler is cancelled when its client leaves: that is how the record learns of it in a stall.
+    runner = web.AppRunner(
+        build_app(Vendor()),
+        access_log=None,
+        auto_decompress=False,
+        handler_cancellation=True,
+        shutdown_timeout=1.0,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+        bound = runner.addresses[0][1]
+        print(f"simulator ready on http://{host}:{bound}", flush=True)
+        await _until_signalled()
+    finally:
+        await runner.cleanup()
+
+
+async def _until_signalled() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bytespike simulator",
+        description="A scriptable vendor that speaks Anthropic Messages.",
+        epilog=f"Faults (header x-simulator-fault or model suffix +...): {', '.join(FAULT_NAMES)}."
+        " See docs/simulator.md.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="port, 0 for any free one (%(default)s)"
+    )
+    return parser
