@@ -278,7 +278,7 @@ class Connection(asyncio.Protocol):
         return self._served > 0
 
     def _begin_response(self, status: int) -> None:
-        framed = _check_head(self._headers)
+        framed = _check_head(self._reason, self._headers)
         if self._is_head_request:
             # The parser cannot know and may wait for the body that was announced.
             self._complete = framed = True
@@ -347,12 +347,12 @@ class Connection(asyncio.Protocol):
             self._drained.set_result(None)
 
 
-def _check_head(headers: list[tuple[str, str]]) -> bool:
+def _check_head(reason: bytes, headers: list[tuple[str, str]]) -> bool:
     """Refuse what must not be relayed; whether the head declares where its body ends."""
     if len(headers) > _MAX_HEADERS:
         raise BadResponse(f"more than {_MAX_HEADERS} headers")
     framed = False
-    size_bytes = 0
+    size_bytes = len(reason)
     for name, value in headers:
         size_bytes += len(name) + len(value)
         if name == "transfer-encoding":
