@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import hiredis
 
+from bytespike_runtime.backoff import Backoff
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.unavailable import Unavailable
 
@@ -30,9 +30,6 @@ __all__ = ["KvError", "KvUnavailable", "RedisAddress", "ScriptPipe", "connect_re
 
 Word = str | int | bytes
 
-#: Long enough not to hammer a server that starts, short enough to be back within a second of it.
-_BACKOFF_MIN_S = 0.05
-_BACKOFF_MAX_S = 1.0
 #: Connecting, authenticating and loading scripts; a TLS handshake across zones fits several times.
 _CONNECT_TIMEOUT_S = 2.0
 _SOCKET_TIMEOUT_S = 5.0
@@ -178,7 +175,7 @@ class ScriptPipe:
         return self._wire.send(words)
 
     async def _keep_connected(self) -> None:
-        backoff_s = _BACKOFF_MIN_S
+        backoff = Backoff()
         reported = False
         first = True
         while True:
@@ -192,7 +189,8 @@ class ScriptPipe:
                 if not first:
                     for callback in self.on_reconnect:
                         callback()
-                backoff_s, first, reported = _BACKOFF_MIN_S, False, False
+                first, reported = False, False
+                backoff.reset()
                 await wire.lost.wait()
                 _log.warning("redis connection lost", address=str(self._address))
             except (OSError, TimeoutError, KvUnavailable, KvError) as error:
@@ -204,8 +202,7 @@ class ScriptPipe:
                 self._tried.set()
                 if wire is not None:
                     wire.abort("the connection was closed")
-            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
+            await backoff.wait()
 
     async def _connect(self) -> _Wire:
         loop = asyncio.get_running_loop()
