@@ -61,6 +61,7 @@ class Child:
         self._stop_signal = stop_signal
         self._pid_path = home.pids / f"{name}.pid"
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def pid(self) -> int:
@@ -79,8 +80,9 @@ class Child:
         return None if self._process is None else self._process.poll()
 
     def spawn(self) -> None:
-        """Start the program. Its log starts empty with each run of the stack."""
-        with self.log_path.open("wb") as log:
+        """Start the program, again if need be. Its log starts empty and goes on at a restart."""
+        with self.log_path.open("wb" if self._process is None else "ab") as log:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(
                 self._argv,
                 env=None if self._env is None else dict(self._env),
@@ -133,9 +135,9 @@ class Child:
         self._pid_path.unlink(missing_ok=True)
 
     def log_tail(self) -> str:
-        """The last lines of the log, indented, for error messages."""
+        """The last lines of the log since the latest start, indented, for error messages."""
         with self.log_path.open("rb") as log:
-            log.seek(max(0, self.log_path.stat().st_size - _LOG_TAIL_BYTES))
+            log.seek(max(self._log_start, self.log_path.stat().st_size - _LOG_TAIL_BYTES))
             lines = log.read().decode(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-_LOG_TAIL_LINES:]) or "  (empty log)"
 

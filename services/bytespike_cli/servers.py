@@ -74,14 +74,15 @@ class LocalServer(ABC):
     async def start(self) -> None:
         """Prepare, spawn and wait until ready. Raises :class:`ChildFailed` with the log's end."""
         self.prepare()
-        self.child = Child(
-            self.name,
-            self.argv(),
-            home=self.home,
-            stop_signal=self.stop_signal,
-            leash_signal=self.stop_signal,
-            privileges=self.privileges(),
-        )
+        if self.child is None:
+            self.child = Child(
+                self.name,
+                self.argv(),
+                home=self.home,
+                stop_signal=self.stop_signal,
+                leash_signal=self.stop_signal,
+                privileges=self.privileges(),
+            )
         self.child.spawn()
         await self.child.ready(self.answers, timeout_s=_READY_TIMEOUT_S)
 

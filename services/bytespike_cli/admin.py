@@ -1,0 +1,52 @@
+"""`bytespike admin`: find the gateway, ask it, show the answer.
+
+``--json`` prints the answer exactly as the ledger sent it; otherwise it is shown for people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from bytespike_cli.demo_file import DemoFile, demo_file
+from bytespike_cli.gateway_api import ApiError, GatewayApi, decode
+
+__all__ = ["run_admin"]
+
+
+def run_admin(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> int:
+    """Carry out one parsed command; returns the exit code."""
+    try:
+        answer = asyncio.run(_ask(args, home, env))
+    except (ApiError, ValueError) as error:
+        print(f"bytespike admin: {error}", file=sys.stderr)
+        return 1
+    print(answer.decode() if args.json else args.show(decode(answer)))
+    return 0
+
+
+async def _ask(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> bytes:
+    url, token = _connection(home, env)
+    async with GatewayApi(url, token) as api:
+        answer: bytes = await args.ask(api, args)
+        return answer
+
+
+def _connection(home: Path, env: Mapping[str, str]) -> tuple[str, str]:
+    """Base URL and admin token: of the environment, else of the `bytespike up` that runs here."""
+    url, token = env.get("BYTESPIKE_URL", ""), env.get("BYTESPIKE_ADMIN_TOKEN", "")
+    if url and token:
+        return url, token
+    try:
+        demo = msgspec.json.decode(demo_file(home).read_bytes(), type=DemoFile)
+    except FileNotFoundError:
+        raise ValueError(
+            f"no gateway runs in {home}: start `bytespike up`, or set BYTESPIKE_URL and "
+            "BYTESPIKE_ADMIN_TOKEN"
+        ) from None
+    return url or demo.base_url, token or demo.admin_token
