@@ -1,0 +1,182 @@
+"""A vendor that is never the bottleneck: canned Anthropic answers from a bare asyncio.Protocol.
+
+Run as a process of its own: ``python -m tests.bench.vendor PORT``. It reads no more of a request
+than it must: where the body ends and whether it asks for a stream. ``GET /bench/seen`` tells how
+many messages were answered, ``GET /bench/pace/EVENTS/INTERVAL_MS`` sets the rhythm of streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import cast
+
+import uvloop
+
+__all__ = ["ANSWER", "main"]
+
+_TEXT = "The quick brown fox jumps over the lazy dog and keeps on running. " * 14
+ANSWER = (
+    b'{"id":"msg_01BenchBenchBenchBenchBen","type":"message","role":"assistant",'
+    b'"model":"claude-sonnet-4-5-20250929","content":[{"type":"text","text":"'
+    + _TEXT.encode()
+    + b'"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":512,'
+    b'"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":214}}'
+)
+_JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRequest-Id: req_bench\r\n"
+_SSE_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+    b"Cache-Control: no-cache\r\nRequest-Id: req_bench\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+
+def _json(body: bytes) -> bytes:
+    return _JSON_HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def _event(name: bytes, data: bytes) -> bytes:
+    frame = b"event: %b\ndata: %b\n\n" % (name, data)
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
+
+
+_OPENING = _SSE_HEAD + b"".join(
+    [
+        _event(
+            b"message_start",
+            b'{"type":"message_start","message":{"id":"msg_01BenchBenchBenchBenchBen",'
+            b'"type":"message","role":"assistant","model":"claude-sonnet-4-5-20250929",'
+            b'"content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":512,'
+            b'"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":1}}}',
+        ),
+        _event(
+            b"content_block_start",
+            b'{"type":"content_block_start","index":0,'
+            b'"content_block":{"type":"text","text":""}}',
+        ),
+    ]
+)
+_DELTA = _event(
+    b"content_block_delta",
+    b'{"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"text_delta","text":" and keeps on running"}}',
+)
+_CLOSING = (
+    _event(b"content_block_stop", b'{"type":"content_block_stop","index":0}')
+    + _event(
+        b"message_delta",
+        b'{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
+        b'"usage":{"output_tokens":214}}',
+    )
+    + _event(b"message_stop", b'{"type":"message_stop"}')
+    + b"0\r\n\r\n"
+)
+_FULL_ANSWER = _json(ANSWER)
+
+
+class _State:
+    """Shared by all connections of the process."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.events = 20
+        self.interval_s = 0.0
+
+
+class _Vendor(asyncio.Protocol):
+    """One connection; requests come one at a time (clients do not pipeline)."""
+
+    def __init__(self, state: _State, loop: asyncio.AbstractEventLoop) -> None:
+        self._state = state
+        self._loop = loop
+        self._head = b""
+        self._missing = 0
+        self._streamed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._left = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing:
+            self._missing -= len(data)
+        else:
+            self._begin(data)
+        if self._missing <= 0 and self._head:
+            self._answer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _begin(self, data: bytes) -> None:
+        data = self._head + data
+        self._head = data
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            self._missing = 1 << 30  # impossible in practice: clients write their head at once
+            return
+        head = data[:end].lower()
+        at = head.find(b"\r\ncontent-length:")
+        length = int(head[at + 17 : head.index(b"\r\n", at + 2)]) if at >= 0 else 0
+        self._missing = length - (len(data) - end)
+        # Clients of the bench write "stream" first, so it is in the first packet.
+        self._streamed = b'"stream":true' in data[end : end + 200]
+
+    def _answer(self) -> None:
+        head, self._head = self._head, b""
+        self._missing = 0
+        if head.startswith(b"GET /bench/"):
+            self._control(head)
+            return
+        self._state.seen += 1
+        if not self._streamed:
+            self._transport.write(_FULL_ANSWER)
+            return
+        self._transport.write(_OPENING)
+        self._left = self._state.events
+        if self._state.interval_s > 0:
+            self._timer = self._loop.call_later(self._state.interval_s, self._tick)
+        else:
+            self._loop.call_soon(self._burst)
+
+    def _tick(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self._transport.write(_CLOSING)
+            return
+        self._transport.write(_DELTA)
+        self._timer = self._loop.call_later(self._state.interval_s, self._tick)
+
+    def _burst(self) -> None:
+        """One event for each turn of the loop: separate writes, as fast as they go."""
+        self._left -= 1
+        if self._left < 0:
+            self._transport.write(_CLOSING)
+        elif not self._transport.is_closing():
+            self._transport.write(_DELTA)
+            self._loop.call_soon(self._burst)
+
+    def _control(self, head: bytes) -> None:
+        path = head.split(b" ", 2)[1].decode()
+        if path.startswith("/bench/pace/"):
+            _, _, _, events, interval_ms = path.split("/")
+            self._state.events = int(events)
+            self._state.interval_s = float(interval_ms) / 1000
+        self._transport.write(_json(b"%d" % self._state.seen))
+
+
+async def _serve(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    state = _State()
+    server = await loop.create_server(lambda: _Vendor(state, loop), "127.0.0.1", port, backlog=4096)
+    async with server:
+        await server.serve_forever()
+
+
+def main() -> None:
+    uvloop.run(_serve(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
