@@ -7,7 +7,8 @@ import asyncio
 import errno
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import uvloop
 from aiohttp import web
@@ -17,7 +18,7 @@ from bytespike_cli.simulator.faults import FAULT_NAMES
 from bytespike_cli.simulator.vendor import MAX_BODY_BYTES, Vendor
 from bytespike_cli.simulator.wire import error_body
 
-__all__ = ["build_app", "main"]
+__all__ = ["build_app", "main", "serving"]
 
 DEFAULT_PORT = 8090
 
@@ -62,7 +63,9 @@ async def _unknown(request: web.Request) -> web.Response:
     return web.Response(status=404, body=body, content_type="application/json")
 
 
-async def _serve(host: str, port: int) -> None:
+@asynccontextmanager
+async def serving(host: str, port: int) -> AsyncIterator[str]:
+    """Run a new vendor; yields its base URL. Raises ``OSError`` if the port is taken."""
     # A handler is cancelled when its client leaves: that is how the record learns of it in a stall.
     runner = web.AppRunner(
         build_app(Vendor()),
@@ -74,11 +77,15 @@ async def _serve(host: str, port: int) -> None:
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
-        bound = runner.addresses[0][1]
-        print(f"simulator ready on http://{host}:{bound}", flush=True)
-        await _until_signalled()
+        yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+async def _serve(host: str, port: int) -> None:
+    async with serving(host, port) as url:
+        print(f"simulator ready on {url}", flush=True)
+        await _until_signalled()
 
 
 async def _until_signalled() -> None:

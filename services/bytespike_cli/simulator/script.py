@@ -41,7 +41,7 @@ class ScriptedReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     times: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 200
     headers: dict[str, str] = {}
-    body: msgspec.Raw | None = None
+    body: Any = None
     text: str | None = None
     sse: str | None = None
     faults: str = ""
@@ -57,7 +57,7 @@ class ScriptedReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.sse is not None:
             frames = _frames(self.sse.encode())
         else:
-            text = self.text.encode() if self.text is not None else _compact(self.body)
+            text = self.text.encode() if self.text is not None else msgspec.json.encode(self.body)
             frames = [Frame(text, weight=1)]
         kind = "text/event-stream; charset=utf-8" if streamed else "application/json"
         headers = {"content-type": kind, **{k.lower(): v for k, v in self.headers.items()}}
@@ -95,10 +95,6 @@ class Script:
     def clear(self) -> None:
         """Drop what is left."""
         self._queue.clear()
-
-
-def _compact(raw: msgspec.Raw | None) -> bytes:
-    return msgspec.json.encode(msgspec.json.decode(raw or b"null"))
 
 
 def _frames(stream: bytes) -> list[Frame]:

@@ -1,0 +1,40 @@
+"""A running simulator, the official SDK on it and its control API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import anthropic
+import pytest
+
+from bytespike_cli.simulator.command import serving
+from tests.support.simulator import SimulatorClient
+
+
+@pytest.fixture(scope="session")
+async def simulator_url() -> AsyncIterator[str]:
+    async with serving("127.0.0.1", 0) as url:
+        yield url
+
+
+@pytest.fixture
+async def simulator(simulator_url: str) -> AsyncIterator[SimulatorClient]:
+    async with SimulatorClient(simulator_url) as client:
+        await client.reset()
+        yield client
+
+
+@pytest.fixture
+async def sdk(simulator_url: str) -> AsyncIterator[anthropic.AsyncAnthropic]:
+    async with anthropic.AsyncAnthropic(
+        base_url=simulator_url, api_key="sk-sim-test", max_retries=0
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def http(simulator_url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    headers = {"x-api-key": "sk-sim-test", "anthropic-version": "2023-06-01"}
+    async with aiohttp.ClientSession(base_url=simulator_url, headers=headers) as session:
+        yield session
