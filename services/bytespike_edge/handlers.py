@@ -1,0 +1,131 @@
+"""The edge's one coroutine per request: who are you, may you, where to; then out of the way.
+
+Order matters and is the same for every call: path, key, address, scope, body, model, price, worst
+case, idempotency, admission, forwarding. Whatever fails first answers, in the dialect of the path,
+and nothing is held or charged before admission.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from aiohttp import web
+from multidict import istr
+
+from bytespike_contracts.errors import ErrorCode, GatewayError
+from bytespike_edge.admission import Gate
+from bytespike_edge.call import Call
+from bytespike_edge.client_address import client_address
+from bytespike_edge.credentials import presented_key, without_key
+from bytespike_edge.errors import error_response
+from bytespike_edge.key_cache import KeyCache, KnownKey, invalid_key
+from bytespike_edge.metrics import EdgeMetrics
+from bytespike_edge.paid import PaidCalls
+from bytespike_edge.projection import ProjectionWatch
+from bytespike_edge.relay import ClientLeft
+from bytespike_edge.routes import Kind, Route, dialect_of, find_route
+from bytespike_edge.unpaid import UnpaidCalls
+from bytespike_runtime.logs import get_logger
+
+__all__ = ["Edge"]
+
+_FORWARDED_FOR = istr("x-forwarded-for")
+#: nginx's word for "the client closed the request": nobody reads it but our own log and metrics.
+_CLIENT_CLOSED_REQUEST = 499
+
+_log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """The handler of the edge's HTTP server, made of the parts that ``app`` puts together."""
+
+    keys: KeyCache
+    projection: ProjectionWatch
+    gate: Gate
+    paid: PaidCalls
+    unpaid: UnpaidCalls
+    metrics: EdgeMetrics
+    trusted_hops: int
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request, whatever happens, and account for it once."""
+        call = Call()
+        try:
+            response = await self._serve(call, request)
+        except GatewayError as error:
+            response = await self._refuse(call, error)
+        except (ClientLeft, ConnectionError):
+            call.client_left = True
+            response = web.Response(status=_CLIENT_CLOSED_REQUEST)
+        except Exception:  # noqa: BLE001 - the HTTP top level: a bug must not take the process along
+            _log.exception("request handler failed", request_id=call.request_id)
+            response = await self._refuse(
+                call, GatewayError(ErrorCode.INTERNAL_ERROR, "internal error")
+            )
+        call.finish(response, self.metrics)
+        return response
+
+    async def _serve(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+        target = request.raw_path
+        if not target.startswith("/"):  # absolute form, as sent to proxies
+            target = request.rel_url.raw_path_qs
+        path, _, query = target.partition("?")
+        call.dialect = dialect_of(path)
+        route = call.route = find_route(request.method, path)
+        call.dialect = route.dialect
+        if route.kind is Kind.ADMIN:
+            return await self.unpaid.admin(call, request, route, target)
+        call.key = key = await self._identify(call, request, query)
+        self._authorise(request, key, route)
+        query = without_key(query)
+        target = f"{route.template}?{query}" if query else route.template
+        match route.kind:
+            case Kind.METERED:
+                return await self.paid.messages(call, request, key, route, target)
+            case Kind.COUNTED:
+                return await self.unpaid.count_tokens(call, request, key, route, target)
+            case Kind.OWN_DATA:
+                return await self.unpaid.own_data(call, request, key, route, target)
+            case _:
+                assert_never(route.kind)
+
+    async def _identify(self, call: Call, request: web.BaseRequest, query: str) -> KnownKey:
+        """The live key of the request; one 401 for every way not to have one."""
+        presented = presented_key(request.headers, query)
+        if presented is None:
+            raise invalid_key()
+        key = await self.keys.find(presented)
+        record = key.record
+        self.projection.require_grace(call.started_ms)
+        expired = record.expires_ms is not None and record.expires_ms <= call.started_ms
+        if expired or not record.enabled:
+            raise invalid_key()
+        return key
+
+    def _authorise(self, request: web.BaseRequest, key: KnownKey, route: Route) -> None:
+        """Where from, and what for: before anything of the account is touched."""
+        if key.ip_rules is not None:
+            forwarded = request.headers.getall(_FORWARDED_FOR, [])
+            address = client_address(request.remote, forwarded, trusted_hops=self.trusted_hops)
+            if not key.ip_rules.permits(address):
+                raise GatewayError(
+                    ErrorCode.PERMISSION_DENIED, "this API key may not be used from this address"
+                )
+        if route.scope is not None and route.scope not in key.record.scopes:
+            raise GatewayError(
+                ErrorCode.PERMISSION_DENIED, f"this API key lacks the scope {route.scope.value}"
+            )
+
+    async def _refuse(self, call: Call, error: GatewayError) -> web.Response:
+        call.error_type = error.code.value
+        if call.key is not None and call.look is None:
+            call.look = await self.gate.look(call.key)
+        response = error_response(
+            error, dialect=call.dialect, request_id=call.request_id, headers=call.headers()
+        )
+        if error.status == 408:
+            response.force_close()  # the rest of the body may still trickle in
+        call.bytes_out = len(response.body) if isinstance(response.body, bytes) else 0
+        return response

@@ -1,0 +1,219 @@
+"""Calls that cost money: price, reserve, forward, report.
+
+From admission on the hold belongs to the request id. It is given back here only when the router
+provably never saw the request; in every other case the router finishes it or its lease ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from multidict import istr
+
+from bytespike_contracts.principal import Grant, Principal, encode_principal
+from bytespike_edge.admission import Gate, require_admitted
+from bytespike_edge.answers import is_stream, note_head, passed_headers, whole_answer
+from bytespike_edge.body import Body, BodyReader, require_json
+from bytespike_edge.call import Call
+from bytespike_edge.catalogue_file import CatalogueFile
+from bytespike_edge.dry_run import dry_run_body
+from bytespike_edge.flags import dry_run_wanted, strict_wanted
+from bytespike_edge.forward import Forwarder, NotDelivered
+from bytespike_edge.idempotency import Recorder, Replays, Reply
+from bytespike_edge.key_cache import KnownKey
+from bytespike_edge.metrics import EdgeMetrics
+from bytespike_edge.offer import Offer, make_offer
+from bytespike_edge.relay import ClientWatch, StreamRelay, read_whole
+from bytespike_edge.routes import Route
+from bytespike_runtime.http_client import HttpResponse
+
+__all__ = ["PaidCalls"]
+
+_IDEMPOTENCY_KEY = istr("idempotency-key")
+#: Proxies on the way must not gather events of a live stream.
+_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Purchase:
+    """One paid request on its way."""
+
+    call: Call
+    request: web.BaseRequest
+    key: KnownKey
+    route: Route
+    target: str
+    strict: bool
+    body: Body
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaidCalls:
+    """The parts a paid call passes through, in this order."""
+
+    bodies: BodyReader
+    catalogue: CatalogueFile
+    replays: Replays
+    gate: Gate
+    forwarder: Forwarder
+    metrics: EdgeMetrics
+    idle_timeout_s: float
+
+    async def messages(
+        self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
+    ) -> web.StreamResponse:
+        """``POST /v1/messages``. Raises :class:`GatewayError`, or ``ClientLeft``."""
+        headers = request.headers
+        dry_run, strict = dry_run_wanted(headers), strict_wanted(headers)
+        idempotency_key = headers.get(_IDEMPOTENCY_KEY)
+        require_json(headers)
+        body = await self.bodies.read(request, cap_bytes=route.max_body_bytes)
+        try:
+            call.bytes_in = len(body.data)
+            offer = make_offer(body.data, catalogue=self.catalogue.current, group=key.record.group)
+            call.model, call.stream = offer.model, offer.stream
+            call.estimate_uusd = offer.bound.amount_uusd
+            if dry_run:
+                return await self._dry_run(call, key, offer)
+            purchase = _Purchase(
+                call=call,
+                request=request,
+                key=key,
+                route=route,
+                target=target,
+                strict=strict,
+                body=body,
+                offer=offer,
+            )
+            if idempotency_key is None:
+                return await self._spend(purchase, None)
+            return await self._spend_once(purchase, idempotency_key)
+        finally:
+            body.release()
+
+    async def _dry_run(self, call: Call, key: KnownKey, offer: Offer) -> web.Response:
+        call.stream = False
+        call.look = await self.gate.look(key)
+        body = dry_run_body(offer.model, offer.bound, offer.rates)
+        call.bytes_out = len(body)
+        return web.Response(
+            body=body, headers={**call.headers(), "Content-Type": "application/json"}
+        )
+
+    async def _spend_once(self, purchase: _Purchase, idempotency_key: str) -> web.StreamResponse:
+        """As :meth:`_spend`, but the twin of a request that succeeded gets its answer."""
+        call = purchase.call
+        begun = await self.replays.begin(
+            idempotency_key,
+            key=purchase.key.record,
+            route=purchase.route.template,
+            body=purchase.body.data,
+            request_id=call.request_id,
+        )
+        if isinstance(begun, Reply):
+            return await self._replay(purchase, begun)
+        recorder = Recorder()
+        try:
+            return await self._spend(purchase, recorder)
+        finally:
+            await self.replays.end(begun, recorder)
+
+    async def _replay(self, purchase: _Purchase, reply: Reply) -> web.Response:
+        call = purchase.call
+        call.replayed, call.estimate_uusd, call.stream = True, None, False
+        self.metrics.replayed()
+        call.look = await self.gate.look(purchase.key)
+        call.bytes_out = len(reply.body or b"")
+        headers = {**call.headers(), **reply.headers, "X-ByteSpike-Replayed": "true"}
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+    async def _spend(self, purchase: _Purchase, recorder: Recorder | None) -> web.StreamResponse:
+        """Reserve, forward, relay. With a ``recorder`` the answer is fetched to its end even if the
+        client leaves: it has asked for an answer that survives its connection.
+        """
+        call, key = purchase.call, purchase.key
+        amount_uusd = purchase.offer.bound.amount_uusd
+        admission, call.look = await self.gate.admit(key, call.request_id, amount_uusd)
+        require_admitted(admission, key, needed_uusd=amount_uusd)
+        try:
+            upstream = await self._send(purchase, admission.admitted_ms, watch=recorder is None)
+        except NotDelivered:
+            await self.gate.release(key, call.request_id, admission.admitted_ms)
+            raise
+        finally:
+            purchase.body.release()  # streams live for minutes; their bodies need not
+        note_head(call, upstream)
+        if is_stream(upstream):
+            return await self._stream(purchase, upstream, recorder)
+        return await self._whole(purchase, upstream, recorder)
+
+    async def _send(self, purchase: _Purchase, admitted_ms: int, *, watch: bool) -> HttpResponse:
+        sending = self.forwarder.send(
+            purchase.route.upstream,
+            "POST",
+            purchase.target,
+            self.forwarder.headers_for(
+                purchase.request.headers, encode_principal(_principal(purchase, admitted_ms))
+            ),
+            purchase.body.data,
+        )
+        if not watch:
+            return await sending
+        async with ClientWatch(purchase.request):
+            return await sending
+
+    async def _whole(
+        self, purchase: _Purchase, upstream: HttpResponse, recorder: Recorder | None
+    ) -> web.Response:
+        reading = read_whole(upstream, idle_timeout_s=self.idle_timeout_s)
+        if recorder is None:
+            async with ClientWatch(purchase.request):
+                body = await reading
+            return whole_answer(purchase.call, upstream, body)
+        body = await reading
+        answer = whole_answer(purchase.call, upstream, body)
+        recorder.add(body)
+        recorder.seal(answer)
+        return answer
+
+    async def _stream(
+        self, purchase: _Purchase, upstream: HttpResponse, recorder: Recorder | None
+    ) -> web.StreamResponse:
+        call, request = purchase.call, purchase.request
+        headers = {**call.headers(), **passed_headers(upstream), **_STREAM_HEADERS}
+        response = web.StreamResponse(status=upstream.status, headers=headers)
+        try:
+            await response.prepare(request)
+        except ConnectionError:
+            call.client_left = True
+            if recorder is None:
+                upstream.abort()
+                raise
+        relay = StreamRelay(call, request, upstream, recorder)
+        clean = await relay.run(idle_timeout_s=self.idle_timeout_s)
+        if clean and recorder is not None:
+            recorder.seal(response)
+        return response
+
+
+def _principal(purchase: _Purchase, admitted_ms: int) -> Principal:
+    record, offer = purchase.key.record, purchase.offer
+    return Principal(
+        request_id=purchase.call.request_id,
+        account_id=record.account_id,
+        key_id=record.key_id,
+        group=record.group,
+        scopes=record.scopes,
+        org_id=record.org_id,
+        strict=purchase.strict,
+        grant=Grant(
+            model=offer.model,
+            rates=offer.rates,
+            price_revision=offer.price_revision,
+            hold_uusd=offer.bound.amount_uusd,
+            admitted_ms=admitted_ms,
+            scopes=purchase.key.scope_names,
+        ),
+    )

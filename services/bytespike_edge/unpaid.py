@@ -1,0 +1,109 @@
+"""Calls that cost nothing: token counts, the caller's own data, administration.
+
+Nothing is reserved, so nothing has to be given back, and they go on working when money cannot be
+judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from bytespike_contracts.principal import Principal, encode_principal
+from bytespike_edge.admission import Gate
+from bytespike_edge.answers import note_head, whole_answer
+from bytespike_edge.body import BodyReader, require_json
+from bytespike_edge.call import Call
+from bytespike_edge.catalogue_file import CatalogueFile
+from bytespike_edge.flags import strict_wanted
+from bytespike_edge.forward import Forwarder
+from bytespike_edge.key_cache import KnownKey
+from bytespike_edge.offer import counted_model
+from bytespike_edge.relay import ClientWatch, read_whole
+from bytespike_edge.routes import Route
+
+__all__ = ["UnpaidCalls"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpaidCalls:
+    """The parts a free call passes through."""
+
+    bodies: BodyReader
+    catalogue: CatalogueFile
+    gate: Gate
+    forwarder: Forwarder
+    idle_timeout_s: float
+
+    async def count_tokens(
+        self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
+    ) -> web.Response:
+        """``POST /v1/messages/count_tokens``."""
+        strict = strict_wanted(request.headers)
+        require_json(request.headers)
+        body = await self.bodies.read(request, cap_bytes=route.max_body_bytes)
+        try:
+            call.bytes_in = len(body.data)
+            call.model = counted_model(
+                body.data, catalogue=self.catalogue.current, group=key.record.group
+            )
+            call.look = await self.gate.look(key)
+            principal = _principal(call, key, strict=strict)
+            headers = self.forwarder.headers_for(request.headers, principal)
+            return await self._fetch(call, request, route, target, headers, body.data)
+        finally:
+            body.release()
+
+    async def own_data(
+        self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
+    ) -> web.Response:
+        """``GET /v1/balance``, ``GET /v1/usage``: the ledger answers for the principal."""
+        call.look = await self.gate.look(key)
+        principal = _principal(call, key, strict=False)
+        headers = self.forwarder.headers_for(request.headers, principal)
+        return await self._fetch(call, request, route, target, headers, b"")
+
+    async def admin(
+        self, call: Call, request: web.BaseRequest, route: Route, target: str
+    ) -> web.Response:
+        """``/api/v1/admin/*`` as it came; whether the token is right is the ledger's to say."""
+        body = await self.bodies.read(request, cap_bytes=route.max_body_bytes)
+        try:
+            call.bytes_in = len(body.data)
+            headers = self.forwarder.admin_headers(request.headers)
+            return await self._fetch(call, request, route, target, headers, body.data)
+        finally:
+            body.release()
+
+    async def _fetch(
+        self,
+        call: Call,
+        request: web.BaseRequest,
+        route: Route,
+        target: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+    ) -> web.Response:
+        async with ClientWatch(request):
+            upstream = await self.forwarder.send(
+                route.upstream, request.method, target, headers, body
+            )
+            note_head(call, upstream)
+            answer = await read_whole(upstream, idle_timeout_s=self.idle_timeout_s)
+        return whole_answer(call, upstream, answer)
+
+
+def _principal(call: Call, key: KnownKey, *, strict: bool) -> str:
+    record = key.record
+    return encode_principal(
+        Principal(
+            request_id=call.request_id,
+            account_id=record.account_id,
+            key_id=record.key_id,
+            group=record.group,
+            scopes=record.scopes,
+            org_id=record.org_id,
+            strict=strict,
+        )
+    )
