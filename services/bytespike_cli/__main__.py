@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=metadata.version("bytespike"))
+    parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     up = commands.add_parser("up", help="start the whole gateway here, with a demo key")
@@ -96,6 +96,13 @@ def _simulator(arguments: Sequence[str]) -> int:
     from bytespike_cli.simulator import main as simulator  # noqa: PLC0415
 
     return simulator(arguments)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("bytespike")
+    except metadata.PackageNotFoundError:
+        return "unreleased (run from its sources)"
 
 
 def _home() -> Path:

@@ -40,7 +40,7 @@ async def running_stack(
     """A ready stack below ``folder``; everything of it is gone afterwards.
 
     ``environment`` adds variables for all services, ``service_environment`` for single ones
-    (``{"ledger": {...}}``). Inside, ``stack.parts[name].kill()`` and ``.start()`` break and mend it.
+    (``{"ledger": {...}}``). Inside, ``stack.parts[name].kill()`` and ``.start()`` break and mend.
     """
     options = StackOptions(
         catalogue=catalogue,

@@ -1,0 +1,147 @@
+"""The admin commands: what is said on the command line is what is asked of the API, and no more."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from bytespike_cli.admin import run_admin
+from bytespike_cli.admin_options import add_admin_options
+from bytespike_cli.gateway_api import ApiError, GatewayApi, decode
+from bytespike_cli.ports import LOOPBACK
+
+
+def _parse(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_admin_options(parser)
+    return parser.parse_args(words)
+
+
+class Recorder:
+    """An HTTP server that remembers what it was asked and answers as told."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, object]] = []
+        self.answer = web.json_response({"ok": True})
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        text = await request.text()
+        self.asked.append((request.method, request.path_qs, json.loads(text) if text else None))
+        self.authorization = request.headers["authorization"]
+        return web.Response(
+            body=self.answer.body, status=self.answer.status, content_type="application/json"
+        )
+
+
+@pytest.fixture
+async def recorder() -> AsyncIterator[Recorder]:
+    recorder = Recorder()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", recorder.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, LOOPBACK, 0)
+    await site.start()
+    recorder.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
+    yield recorder
+    await runner.cleanup()
+
+
+async def _run(recorder: Recorder, *words: str) -> bytes:
+    args = _parse(*words)
+    async with GatewayApi(recorder.url, "secret-token") as api:
+        answer: bytes = await args.ask(api, args)
+    return answer
+
+
+async def test_every_control_of_a_key_reaches_the_api_as_it_was_said(recorder: Recorder) -> None:
+    await _run(
+        recorder,
+        *("key", "create", "--org", "org_1", "--name", "ci", "--quota", "25.5"),
+        *("--rate-limit-5h", "1", "--rate-limit-1d", "2.00", "--rate-limit-7d", "0"),
+        *("--ip-allow", "10.0.0.0/8,::1", "--ip-allow", "192.0.2.1", "--ip-deny", "10.1.0.0/16"),
+        *("--expires-in-days", "30", "--group", "claude-default", "--scopes", "inference,manage"),
+        *("--custom-key", "my-own-key-my-own-key-my"),
+    )
+    body = {
+        "name": "ci",
+        "quota": "25.5",
+        "rate_limit_5h": "1",
+        "rate_limit_1d": "2.00",
+        "rate_limit_7d": "0",
+        "ip_allow": ["10.0.0.0/8", "::1", "192.0.2.1"],
+        "ip_deny": ["10.1.0.0/16"],
+        "expires_in_days": 30,
+        "group": "claude-default",
+        "scopes": ["inference", "manage"],
+        "custom_key": "my-own-key-my-own-key-my",
+    }
+    assert recorder.asked == [("POST", "/api/v1/admin/orgs/org_1/keys", body)]
+    assert recorder.authorization == "Bearer secret-token"
+
+
+async def test_an_update_sends_only_what_was_named(recorder: Recorder) -> None:
+    await _run(recorder, "key", "update", "key_1", "--ip-allow", "")
+    assert recorder.asked == [("PATCH", "/api/v1/admin/keys/key_1", {"ip_allow": []})]
+    with pytest.raises(ValueError, match="nothing to change"):
+        await _run(recorder, "key", "update", "key_1")
+
+
+async def test_an_org_may_be_given_by_its_name(recorder: Recorder) -> None:
+    orgs = [{"id": "org_1", "name": "acme"}, {"id": "org_2", "name": "twin"}]
+    orgs.append({"id": "org_3", "name": "twin"})
+    recorder.answer = web.json_response({"orgs": orgs})
+    await _run(recorder, "wallet", "top-up", "--org", "acme", "--usd", "5", "--note", "gift")
+    top_up = {"usd": "5", "note": "gift"}
+    assert recorder.asked[-1] == ("POST", "/api/v1/admin/orgs/org_1/top-ups", top_up)
+    for name, words in (("nobody", "no organisation is"), ("twin", "2 organisations are")):
+        with pytest.raises(ValueError, match=words):
+            await _run(recorder, "key", "list", "--org", name)
+
+
+async def test_ids_cannot_reach_other_paths(recorder: Recorder) -> None:
+    await _run(recorder, "key", "delete", "../orgs?x=1")
+    assert recorder.asked == [("DELETE", "/api/v1/admin/keys/..%2Forgs%3Fx%3D1", None)]
+
+
+async def test_an_error_envelope_becomes_one_line(recorder: Recorder) -> None:
+    recorder.answer = web.json_response({"error": {"message": "no key 'key_1'"}}, status=404)
+    with pytest.raises(ApiError, match=r"^no key 'key_1' \(HTTP 404\)$") as caught:
+        await _run(recorder, "key", "show", "key_1")
+    assert caught.value.status == 404
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("wallet", "top-up", "--org", "org_1", "--usd", "1e3"),
+        ("wallet", "top-up", "--org", "org_1", "--usd", "-5"),
+        ("wallet", "top-up", "--org", "org_1", "--usd", "0.0000001"),
+        ("key", "create", "--org", "org_1", "--name", "x", "--expires-in-days", "soon"),
+        ("org", "create", "--name", "x", "--tier", "gold"),
+    ],
+)
+def test_wrong_usage_is_refused_before_anyone_is_asked(words: tuple[str, ...]) -> None:
+    with pytest.raises((argparse.ArgumentError, SystemExit)):
+        _parse(*words)
+
+
+def test_amounts_keep_their_own_spelling() -> None:
+    answer = decode(b'{"balance_usd": 192.40, "small": 0.000018, "count": 3}')
+    assert answer == {"balance_usd": "192.40", "small": "0.000018", "count": 3}
+
+
+def test_without_a_gateway_the_way_out_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_admin(_parse("org", "list"), tmp_path, {}) == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "bytespike up" in message
+    assert "BYTESPIKE_URL" in message
