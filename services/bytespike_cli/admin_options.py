@@ -10,6 +10,8 @@ import argparse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from bytespike_cli import admin_requests as requests
 from bytespike_cli import admin_views as views
 from bytespike_cli.gateway_api import GatewayApi
@@ -44,6 +46,7 @@ def add_admin_options(parser: argparse.ArgumentParser) -> None:
     _wallet_options(commands.level("wallet", "money of an organisation"))
     _key_options(commands.level("key", "API keys"))
     commands.leaf("audit", "prove that the books are right", requests.audit, views.audit)
+    commands.leaf("rebuild", "load Redis anew from Postgres", requests.rebuild, views.thing)
 
 
 def _org_options(commands: Commands) -> None:
@@ -53,7 +56,7 @@ def _org_options(commands: Commands) -> None:
         "--tier", choices=("free", "pro", "max", "enterprise"), help="default: enterprise"
     )
     create.add_argument(
-        "--concurrency", type=_count, metavar="N", help="requests at once (enterprise only)"
+        "--concurrency", type=_count, metavar="N", help="requests at once; default: by tier"
     )
     commands.leaf("list", "all organisations", requests.list_orgs, views.orgs)
 
@@ -117,7 +120,9 @@ def _add_key_fields(parser: argparse.ArgumentParser) -> None:
             help=f"{words}; comma-separated, and may be repeated",
         )
     access.add_argument("--group", metavar="GROUP", help="models and channels it may use")
-    access.add_argument("--expires-in-days", type=_count, metavar="N")
+    access.add_argument(
+        "--expires-in-days", type=_days, metavar="N", help="counted from now; or: never"
+    )
 
 
 class Listed(argparse.Action):
@@ -144,6 +149,16 @@ def _usd(text: str) -> str:
     if amount_uusd < 0:
         raise argparse.ArgumentTypeError(f"must not be negative: {text}")
     return text
+
+
+def _days(text: str) -> float | msgspec.Raw:
+    """``never`` is the API's null; None would mean that the option was not given."""
+    if text == "never":
+        return msgspec.Raw(b"null")
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"neither a number nor never: {text!r}") from None
 
 
 def _count(text: str) -> int:

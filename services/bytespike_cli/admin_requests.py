@@ -33,7 +33,7 @@ async def create_org(api: GatewayApi, args: argparse.Namespace) -> bytes:
 
 
 async def list_orgs(api: GatewayApi, args: argparse.Namespace) -> bytes:
-    return await api.call("GET", f"{_ADMIN}/orgs")
+    return await api.every(f"{_ADMIN}/orgs")
 
 
 async def top_up(api: GatewayApi, args: argparse.Namespace) -> bytes:
@@ -51,7 +51,7 @@ async def create_key(api: GatewayApi, args: argparse.Namespace) -> bytes:
 
 
 async def list_keys(api: GatewayApi, args: argparse.Namespace) -> bytes:
-    return await api.call("GET", f"{await _org_path(api, args.org)}/keys")
+    return await api.every(f"{await _org_path(api, args.org)}/keys")
 
 
 async def show_key(api: GatewayApi, args: argparse.Namespace) -> bytes:
@@ -81,6 +81,10 @@ async def audit(api: GatewayApi, args: argparse.Namespace) -> bytes:
     return await api.call("GET", f"{_ADMIN}/audit")
 
 
+async def rebuild(api: GatewayApi, args: argparse.Namespace) -> bytes:
+    return await api.call("POST", f"{_ADMIN}/rebuild")
+
+
 def _given(args: argparse.Namespace, *names: str) -> dict[str, object]:
     """The options that were said; one that was left out must not reach the ledger as a value."""
     return {name: value for name in names if (value := getattr(args, name, None)) is not None}
@@ -93,7 +97,7 @@ def _key_path(args: argparse.Namespace) -> str:
 async def _org_path(api: GatewayApi, org: str) -> str:
     """The path of an organisation given by id or by its name, which must then be the only such."""
     if not org.startswith("org_"):
-        orgs = decode(await api.call("GET", f"{_ADMIN}/orgs"))["orgs"]
+        orgs = decode(await api.every(f"{_ADMIN}/orgs"))["items"]
         ids = [str(row["id"]) for row in orgs if row["name"] == org]
         if len(ids) != 1:
             found = "no organisation is" if not ids else f"{len(ids)} organisations are"

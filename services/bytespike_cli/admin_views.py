@@ -7,7 +7,7 @@ from typing import Any
 from bytespike_cli.tables import fields, table
 
 _ORG_COLUMNS = ("id", "name", "tier", "concurrency", "balance_usd")
-_KEY_COLUMNS = ("id", "name", "status", "hint", "group", "scopes", "quota", "spent_usd")
+_KEY_COLUMNS = ("id", "name", "status", "hint", "group", "scopes", "quota", "expires_at")
 _CHECK_COLUMNS = ("check", "ok", "count", "first")
 
 
@@ -16,11 +16,11 @@ def thing(answer: Any) -> str:
 
 
 def orgs(answer: Any) -> str:
-    return table(answer["orgs"], _ORG_COLUMNS)
+    return table(answer["items"], _ORG_COLUMNS)
 
 
 def keys(answer: Any) -> str:
-    return table(answer["keys"], _KEY_COLUMNS)
+    return table(answer["items"], _KEY_COLUMNS)
 
 
 def new_key(answer: Any) -> str:

@@ -58,7 +58,7 @@ async def _still_works(base_url: str, demo: Demo) -> bool:
 
 
 async def _org(api: GatewayApi) -> str:
-    for org in decode(await api.call("GET", _ORGS))["orgs"]:
+    for org in decode(await api.every(_ORGS))["items"]:
         if org["name"] == _ORG_NAME:
             return str(org["id"])
     return str(decode(await api.call("POST", _ORGS, {"name": _ORG_NAME}))["id"])

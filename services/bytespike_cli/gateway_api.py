@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import msgspec
 
@@ -21,6 +22,16 @@ _PROBE_TIMEOUT_S = 1.5
 _LARGEST_ANSWER_BYTES = 64 * 1_048_576
 
 _decoder = msgspec.json.Decoder(float_hook=str)
+
+
+class _Page(msgspec.Struct):
+    """Items stay as they came: their amounts must not pass through floats."""
+
+    items: list[msgspec.Raw]
+    next_cursor: str | None
+
+
+_page_decoder = msgspec.json.Decoder(_Page)
 
 
 class ApiError(RuntimeError):
@@ -50,6 +61,17 @@ class GatewayApi:
         trace: TracebackType | None,
     ) -> None:
         await self._client.close()
+
+    async def every(self, path: str) -> bytes:
+        """All pages of a list as one: ``{"items": [...], "next_cursor": null}``."""
+        items: list[msgspec.Raw] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            query = f"?cursor={quote(cursor, safe='')}" if cursor else ""
+            page = _page_decoder.decode(await self.call("GET", path + query))
+            items += page.items
+            cursor = page.next_cursor
+        return msgspec.json.encode(_Page(items, None))
 
     async def call(self, method: str, path: str, body: object = None) -> bytes:
         """The body of a 2xx answer, as it came. Raises :class:`ApiError`."""

@@ -27,16 +27,15 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, object]] = []
-        self.answer = web.json_response({"ok": True})
+        self.answers = [web.json_response({"ok": True})]
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.Response:
         text = await request.text()
         self.asked.append((request.method, request.path_qs, json.loads(text) if text else None))
         self.authorization = request.headers["authorization"]
-        return web.Response(
-            body=self.answer.body, status=self.answer.status, content_type="application/json"
-        )
+        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        return web.Response(body=answer.body, status=answer.status, content_type="application/json")
 
 
 @pytest.fixture
@@ -96,7 +95,7 @@ async def test_an_update_sends_only_what_was_named(recorder: Recorder) -> None:
 async def test_an_org_may_be_given_by_its_name(recorder: Recorder) -> None:
     orgs = [{"id": "org_1", "name": "acme"}, {"id": "org_2", "name": "twin"}]
     orgs.append({"id": "org_3", "name": "twin"})
-    recorder.answer = web.json_response({"orgs": orgs})
+    recorder.answers = [web.json_response({"items": orgs, "next_cursor": None})]
     await _run(recorder, "wallet", "top-up", "--org", "acme", "--usd", "5", "--note", "gift")
     top_up = {"usd": "5", "note": "gift"}
     assert recorder.asked[-1] == ("POST", "/api/v1/admin/orgs/org_1/top-ups", top_up)
@@ -105,13 +104,35 @@ async def test_an_org_may_be_given_by_its_name(recorder: Recorder) -> None:
             await _run(recorder, "key", "list", "--org", name)
 
 
+async def test_a_list_is_all_of_its_pages(recorder: Recorder) -> None:
+    first = {"items": [{"id": "org_1", "balance_usd": 1.10}], "next_cursor": "org_1"}
+    recorder.answers = [
+        web.json_response(text=json.dumps(first).replace("1.1", "1.10")),
+        web.json_response({"items": [{"id": "org_2"}], "next_cursor": None}),
+    ]
+    answer = await _run(recorder, "org", "list")
+    expected = (
+        b'{"items":[{"id": "org_1", "balance_usd": 1.10},{"id": "org_2"}],"next_cursor":null}'
+    )
+    assert answer == expected
+    assert [path for _, path, _ in recorder.asked] == [
+        "/api/v1/admin/orgs",
+        "/api/v1/admin/orgs?cursor=org_1",
+    ]
+
+
+async def test_a_key_can_be_made_to_last_for_ever(recorder: Recorder) -> None:
+    await _run(recorder, "key", "update", "key_1", "--expires-in-days", "never")
+    assert recorder.asked[0][2] == {"expires_in_days": None}
+
+
 async def test_ids_cannot_reach_other_paths(recorder: Recorder) -> None:
     await _run(recorder, "key", "delete", "../orgs?x=1")
     assert recorder.asked == [("DELETE", "/api/v1/admin/keys/..%2Forgs%3Fx%3D1", None)]
 
 
 async def test_an_error_envelope_becomes_one_line(recorder: Recorder) -> None:
-    recorder.answer = web.json_response({"error": {"message": "no key 'key_1'"}}, status=404)
+    recorder.answers = [web.json_response({"error": {"message": "no key 'key_1'"}}, status=404)]
     with pytest.raises(ApiError, match=r"^no key 'key_1' \(HTTP 404\)$") as caught:
         await _run(recorder, "key", "show", "key_1")
     assert caught.value.status == 404
