@@ -50,8 +50,7 @@ _OPENING = _SSE_HEAD + b"".join(
         ),
         _event(
             b"content_block_start",
-            b'{"type":"content_block_start","index":0,'
-            b'"content_block":{"type":"text","text":""}}',
+            b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
         ),
     ]
 )
@@ -98,24 +97,23 @@ class _Vendor(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._missing:
+        if self._missing > 0:
             self._missing -= len(data)
         else:
-            self._begin(data)
-        if self._missing <= 0 and self._head:
+            self._head += data
+            end = self._head.find(b"\r\n\r\n") + 4
+            if end < 4:
+                return
+            self._begin(end)
+        if self._missing <= 0:
             self._answer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _begin(self, data: bytes) -> None:
-        data = self._head + data
-        self._head = data
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
-            self._missing = 1 << 30  # impossible in practice: clients write their head at once
-            return
+    def _begin(self, end: int) -> None:
+        data = self._head
         head = data[:end].lower()
         at = head.find(b"\r\ncontent-length:")
         length = int(head[at + 17 : head.index(b"\r\n", at + 2)]) if at >= 0 else 0

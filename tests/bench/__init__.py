@@ -1,0 +1,1 @@
+"""`make bench`: what the gateway costs, measured from outside and held against its budgets."""

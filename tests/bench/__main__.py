@@ -1,0 +1,66 @@
+"""Entry point: ``python -m tests.bench [--quick] [--markdown FILE]`` (``make bench``)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from tests.bench import scenarios
+from tests.bench.report import Row, as_markdown, as_text
+from tests.bench.rig import Rig, running_rig
+from tests.bench.scenarios import Effort
+
+_FULL = Effort(rounds=3, requests=6000, seconds=8, idle_streams=1000)
+_QUICK = Effort(rounds=1, requests=2000, seconds=3, idle_streams=300)
+_Scenario = Callable[[Rig, Effort], Awaitable[list[Row]]]
+#: ``start_up`` restarts services, so it comes last.
+_SCENARIOS: dict[str, _Scenario] = {
+    "relay": scenarios.relay,
+    "latency": scenarios.latency,
+    "ttft": scenarios.ttft,
+    "streams": scenarios.streams,
+    "bodies": scenarios.bodies,
+    "idle_memory": scenarios.idle_memory,
+    "start_up": scenarios.start_up,
+}
+
+
+async def _measure(effort: Effort, names: list[str]) -> list[Row]:
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="bytespike-bench-") as folder:
+        _say("starting the stack, the vendor and the yardstick proxy")
+        async with running_rig(Path(folder)) as rig:
+            for name in names:
+                began = time.monotonic()
+                measured = await _SCENARIOS[name](rig, effort)
+                _say(f"{name} ({time.monotonic() - began:.0f} s)")
+                rows += measured
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round of everything")
+    parser.add_argument("--only", action="append", choices=_SCENARIOS, help="repeatable")
+    parser.add_argument("--markdown", type=Path, help="also write the table to this file")
+    options = parser.parse_args()
+    names = options.only or list(_SCENARIOS)
+    rows = uvloop.run(_measure(_QUICK if options.quick else _FULL, names))
+    print(as_text(rows))
+    if options.markdown is not None:
+        command = " ".join(["python -m tests.bench", *sys.argv[1:]])
+        options.markdown.write_text(as_markdown(rows, command=command))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

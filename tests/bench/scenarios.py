@@ -1,0 +1,287 @@
+"""What is measured. Each scenario runs its targets in turn, round after round, so that whatever
+else the machine does meets all of them; reported is the median round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tests.bench.load import Load, Target, Timing, message
+from tests.bench.meters import CpuMeter, rss_bytes
+from tests.bench.report import Row
+from tests.bench.rig import PATH_SERVICES, Rig
+from tests.support.stack import clean_environment
+
+__all__ = ["Effort", "bodies", "idle_memory", "latency", "relay", "start_up", "streams", "ttft"]
+
+_CONCURRENCY = 32
+_RATE_PER_S = 200.0
+_STREAM_RATE_PER_S = 50.0
+#: Of each paced stream: the vendor's opening and closing frames are events too.
+_FRAME_EVENTS = 5
+_PACKAGES = {
+    "edge": "bytespike_edge",
+    "text-router": "bytespike_text",
+    "media": "bytespike_media",
+    "ledger": "bytespike_ledger",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long to measure. Short runs show regressions of tens of percent, long ones of a few."""
+
+    rounds: int
+    requests: int
+    seconds: float
+    idle_streams: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cost:
+    """One closed-loop round: CPU per unit (request or event) of each process, in microseconds."""
+
+    per_s: float
+    cpu_us: dict[str, float]
+
+    @property
+    def path_us(self) -> float:
+        return sum(self.cpu_us[name] for name in PATH_SERVICES)
+
+
+async def relay(rig: Rig, effort: Effort) -> list[Row]:
+    """Non-streamed calls with 32 in flight: throughput, and CPU per call and process."""
+    costs = await _costs(rig, effort, message(stream=False), requests=effort.requests)
+    gateway, proxy, direct = (costs[target.name] for target in rig.targets)
+    rows = [
+        Row(
+            measure="relay, requests in flight 32",
+            unit="req/s",
+            gateway=_median(cost.per_s for cost in gateway),
+            proxy=_median(cost.per_s for cost in proxy),
+            direct=_median(cost.per_s for cost in direct),
+        ),
+        Row(
+            measure="relay, CPU edge + text-router",
+            unit="us/req",
+            gateway=_median(cost.path_us for cost in gateway),
+            budget=200,
+            proxy=_median(cost.cpu_us["proxy"] for cost in proxy),
+        ),
+    ]
+    return rows + [
+        Row(
+            measure=f"  of it {name}" if name in PATH_SERVICES else f"  besides, {name}",
+            unit="us/req",
+            gateway=_median(cost.cpu_us[name] for cost in gateway),
+        )
+        for name in (*PATH_SERVICES, *(n for n in rig.stack.parts if n not in PATH_SERVICES))
+    ]
+
+
+async def bodies(rig: Rig, effort: Effort) -> list[Row]:
+    """The same with large requests."""
+    rows = []
+    for size_bytes, label, budget_us in ((50_000, "50 KB", 350), (500_000, "500 KB", 1600)):
+        body = message(stream=False, size_bytes=size_bytes)
+        requests = max(200, effort.requests // (4 if size_bytes < 100_000 else 12))
+        costs = await _costs(rig, effort, body, requests=requests)
+        rows.append(
+            Row(
+                measure=f"relay, {label} body, CPU",
+                unit="us/req",
+                gateway=_median(cost.path_us for cost in costs["gateway"]),
+                budget=budget_us,
+                proxy=_median(cost.cpu_us["proxy"] for cost in costs["proxy"]),
+            )
+        )
+    return rows
+
+
+async def streams(rig: Rig, effort: Effort) -> list[Row]:
+    """CPU per relayed event: as fast as the vendor can, and each event in a packet of its own."""
+    rows = []
+    for label, events, interval_ms, count, budget_us in (
+        ("saturated", 300, 0.0, 4 * _CONCURRENCY, 25),
+        ("paced", 100, 20.0, 6 * _CONCURRENCY, 25),
+    ):
+        await rig.pace(events=events, interval_ms=interval_ms)
+        costs = await _costs(
+            rig,
+            effort,
+            message(stream=True),
+            requests=count,
+            concurrency=_CONCURRENCY if interval_ms == 0 else count,
+            units=events + _FRAME_EVENTS,
+        )
+        rows.append(
+            Row(
+                measure=f"relayed event, {label}, CPU",
+                unit="us/event",
+                gateway=_median(cost.path_us for cost in costs["gateway"]),
+                budget=budget_us,
+                proxy=_median(cost.cpu_us["proxy"] for cost in costs["proxy"]),
+            )
+        )
+    return rows
+
+
+async def latency(rig: Rig, effort: Effort) -> list[Row]:
+    """What a call takes longer than straight to the vendor, at 200 calls a second."""
+    timings = await _open_loops(rig, effort, message(stream=False), rate_per_s=_RATE_PER_S)
+    return _added(timings, "added latency at 200/s", lambda t: t.whole_s, budgets_ms=(1.0, 4.0))
+
+
+async def ttft(rig: Rig, effort: Effort) -> list[Row]:
+    """What the first token takes longer, at 50 streams a second."""
+    await rig.pace(events=10, interval_ms=10)
+    timings = await _open_loops(rig, effort, message(stream=True), rate_per_s=_STREAM_RATE_PER_S)
+    return _added(timings, "added time to first byte", lambda t: t.first_byte_s, (1.2, 5.0))
+
+
+async def idle_memory(rig: Rig, effort: Effort) -> list[Row]:
+    """Memory of open streams on which nothing happens."""
+    await rig.pace(events=1, interval_ms=60_000)
+    load = Load(rig.client, rig.gateway, message(stream=True))
+    async with load.held_open(effort.idle_streams // 10):
+        pass  # allocator arenas and connection pools of the first streams are not what counts
+    await asyncio.sleep(1.0)
+    before = {name: rss_bytes(rig.pids[name]) for name in PATH_SERVICES}
+    async with load.held_open(effort.idle_streams):
+        grown = {name: rss_bytes(rig.pids[name]) - before[name] for name in PATH_SERVICES}
+    per_stream = {name: grown[name] / effort.idle_streams / 1000 for name in PATH_SERVICES}
+    return [
+        Row(
+            measure=f"memory of an idle stream (of {effort.idle_streams:,})",
+            unit="KB",
+            gateway=sum(per_stream.values()),
+            budget=45,
+        ),
+        *(
+            Row(measure=f"  of it {name}", unit="KB", gateway=kilobytes)
+            for name, kilobytes in per_stream.items()
+        ),
+    ]
+
+
+async def start_up(rig: Rig, effort: Effort) -> list[Row]:
+    """Import time of each service, and from start to ready."""
+    rows = []
+    for name, package in _PACKAGES.items():
+        imports = [await _import_s(package) for _ in range(effort.rounds)]
+        rows.append(Row(measure=f"{name}, import", unit="s", gateway=_median(imports), budget=0.6))
+        service = rig.stack.services[name]
+        readies = []
+        for _ in range(effort.rounds):
+            await service.stop()
+            began = time.perf_counter()
+            await service.start()
+            readies.append(time.perf_counter() - began)
+        rows.append(
+            Row(measure=f"{name}, start to ready", unit="s", gateway=_median(readies), budget=1.0)
+        )
+    return rows
+
+
+async def _costs(
+    rig: Rig,
+    effort: Effort,
+    body: bytes,
+    *,
+    requests: int,
+    concurrency: int = _CONCURRENCY,
+    units: int = 1,
+) -> dict[str, list[_Cost]]:
+    """Closed-loop rounds of every target; ``units`` per request share its CPU."""
+    costs: dict[str, list[_Cost]] = {target.name: [] for target in rig.targets}
+    for target in rig.targets:
+        await Load(rig.client, target, body).closed_loop(
+            requests=requests // 4, concurrency=concurrency
+        )
+    for _ in range(effort.rounds):
+        for target in rig.targets:
+            costs[target.name].append(await _cost(rig, target, body, requests, concurrency, units))
+    return costs
+
+
+async def _cost(
+    rig: Rig, target: Target, body: bytes, requests: int, concurrency: int, units: int
+) -> _Cost:
+    meter = CpuMeter(rig.pids)
+    seen = await rig.seen()
+    meter.start()
+    per_s = await Load(rig.client, target, body).closed_loop(
+        requests=requests, concurrency=concurrency
+    )
+    spent = meter.seconds()
+    answered = await rig.seen() - seen
+    cpu_us = {name: seconds * 1e6 / answered / units for name, seconds in spent.items()}
+    return _Cost(per_s=per_s, cpu_us=cpu_us)
+
+
+async def _open_loops(
+    rig: Rig, effort: Effort, body: bytes, *, rate_per_s: float
+) -> dict[str, list[list[Timing]]]:
+    timings: dict[str, list[list[Timing]]] = {target.name: [] for target in rig.targets}
+    for target in rig.targets:
+        await Load(rig.client, target, body).open_loop(rate_per_s=rate_per_s, seconds=0.5)
+    for _ in range(effort.rounds):
+        for target in rig.targets:
+            load = Load(rig.client, target, body)
+            timings[target.name].append(
+                await load.open_loop(rate_per_s=rate_per_s, seconds=effort.seconds)
+            )
+    return timings
+
+
+def _added(
+    timings: dict[str, list[list[Timing]]],
+    measure: str,
+    seconds: Callable[[Timing], float],
+    budgets_ms: tuple[float, float],
+) -> list[Row]:
+    """Percentiles of each target above the same percentile of the direct way."""
+    rows = []
+    for percent, budget_ms in zip((50, 99), budgets_ms, strict=True):
+        ms = {
+            name: _median(_percentile(map(seconds, one), percent) * 1000 for one in rounds)
+            for name, rounds in timings.items()
+        }
+        rows.append(
+            Row(
+                measure=f"{measure}, p{percent} (direct: total)",
+                unit="ms",
+                gateway=ms["gateway"] - ms["direct"],
+                budget=budget_ms,
+                proxy=ms["proxy"] - ms["direct"],
+                direct=ms["direct"],
+            )
+        )
+    return rows
+
+
+async def _import_s(package: str) -> float:
+    """Seconds until everything the service's entry point imports is there, from a fresh start."""
+    program = (
+        "import time; began = time.perf_counter(); "
+        f"import {package}.__main__; print(time.perf_counter() - began)"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, env=clean_environment()
+    )
+    output, _ = await process.communicate()
+    return float(output)
+
+
+def _percentile(values: Iterable[float], percent: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
