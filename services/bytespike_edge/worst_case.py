@@ -71,8 +71,8 @@ def worst_case(
 ) -> WorstCase:
     """The bound for a Messages body whose top level is ``fields``.
 
-    Output is bounded by the model where the client asks for more, input by the context window: the
-    vendor refuses anything beyond, and a refusal is free.
+    Input and output are each bounded by the context window: the vendor refuses anything beyond, and
+    a refusal is free.
     """
     hidden = b"\\u00" in body and _HIDDEN_LETTER.search(body) is not None
     input_tokens = -(-len(body) // BYTES_PER_TOKEN)
@@ -88,7 +88,7 @@ def worst_case(
     bucket = _dearest_bucket(body, rates) if hidden or b"cache_control" in body else "input_tokens"
     usage = TokenUsage(
         **{bucket: input_tokens},
-        output_tokens=min(max_tokens, model.max_output_tokens),
+        output_tokens=min(max_tokens, model.context_window),
         web_searches=searches,
     )
     return WorstCase(usage, price(usage, rates))
