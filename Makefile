@@ -68,6 +68,10 @@ fmt: $(STAMP) ## Format the code and sort imports
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
+.PHONY: docs
+docs: $(STAMP) ## Write the settings tables into the README
+	$(BIN)/python -m tests.support.readme
+
 .PHONY: lock
 lock: ## Re-create requirements.lock from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)
 	$(LOCK_COMMAND) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
