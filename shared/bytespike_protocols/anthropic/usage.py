@@ -51,8 +51,8 @@ class UsageTap:
     """Reads one answer: either :meth:`feed` every frame of a stream, or :meth:`read_message` once.
 
     ``started``: the vendor has begun a message. ``finished``: its terminal event (or whole body)
-    was seen. ``content_seen``: at least one token of content has been delivered. ``error``: type and
-    message of an error the vendor sent instead of an end.
+    was seen. ``content_seen``: at least one token of content has been delivered. ``error``: type
+    and message of an error the vendor sent instead of an end.
     """
 
     __slots__ = (

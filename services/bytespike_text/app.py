@@ -1,0 +1,186 @@
+"""Composition: settings in, a running text-router out, everything closed in order at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bytespike_contracts.catalogue import CatalogueError
+from bytespike_runtime.bus import Bus
+from bytespike_runtime.health import Health
+from bytespike_runtime.http_client import HttpClient
+from bytespike_runtime.kv import ScriptPipe
+from bytespike_runtime.logs import get_logger
+from bytespike_runtime.metrics import new_registry
+from bytespike_runtime.service import HttpService, StartError, serve
+from bytespike_runtime.unavailable import Unavailable
+from bytespike_text.catalogue_file import CatalogueFile, RoutingTable
+from bytespike_text.channels import Channels
+from bytespike_text.errors import malformed
+from bytespike_text.exchange import Means
+from bytespike_text.handlers import Handlers
+from bytespike_text.leases import SCRIPTS, Holds
+from bytespike_text.metrics import TextMetrics
+from bytespike_text.publisher import Publisher
+from bytespike_text.settings import TextSettings
+from bytespike_text.spool import Orphan, Spool, adopt_orphans
+from bytespike_text.supervisor import Supervisor
+from bytespike_text.upstream import Upstream
+from bytespike_text.usage import Books
+
+__all__ = ["amain"]
+
+#: How long the end of a process waits for the bus to take what is left; the rest is adopted.
+_PUBLISH_DRAIN_S = 5.0
+
+_log = get_logger()
+
+
+async def amain(settings: TextSettings, stop: asyncio.Event) -> None:
+    """Run the service until ``stop`` is set and everything in flight has ended."""
+    registry = new_registry("text")
+    metrics = TextMetrics(registry)
+    async with _redis(settings) as pipe, _bus(settings) as bus, _http() as client:
+        channels = Channels(pipe, bench_s=settings.bench_s)
+        holds = Holds(pipe, metrics=metrics)
+        table, catalogue_file = _catalogue(settings, channels, metrics)
+        spool, orphans = _spool(settings)
+        publisher = Publisher(bus, spool, orphans, metrics=metrics)
+        metrics.watch_spool(lambda: spool.pending_bytes, lambda: spool.pending_events)
+        metrics.watch_channels(channels.states)
+        books = Books(spool, holds, publisher, metrics)
+        try:
+            async with _background(publisher.run, holds.run, channels.run, catalogue_file.run):
+                async with Supervisor(on_crash=metrics.stray_tasks.inc) as supervisor:
+                    means = Means(
+                        table=table,
+                        channels=channels,
+                        upstream=Upstream(client),
+                        supervisor=supervisor,
+                        books=books,
+                        metrics=metrics,
+                        keepalive_s=settings.keepalive_s,
+                    )
+                    await serve(
+                        HttpService(
+                            name="text",
+                            host=settings.host,
+                            port=settings.port,
+                            ops_port=settings.ops_port,
+                            handler=Handlers(
+                                means,
+                                internal_token=settings.internal_token,
+                                forward_headers=settings.forward_headers,
+                            ).handle,
+                            health=_health(pipe, spool),
+                            registry=registry,
+                            on_bad_request=malformed,
+                            drain_timeout_s=settings.drain_timeout_s,
+                        ),
+                        stop,
+                    )
+                if not await publisher.drained(_PUBLISH_DRAIN_S):
+                    _log.warning("events left in the spool", events=spool.pending_events)
+        finally:
+            spool.close()
+
+
+def _health(pipe: ScriptPipe, spool: Spool) -> Health:
+    async def spool_has_room() -> None:
+        spool.probe()
+        if spool.full:
+            raise Unavailable("the spool of usage events is full or cannot be written")
+
+    health = Health()
+    health.add("redis", pipe.ping)
+    health.add("spool", spool_has_room)
+    # Without NATS the router serves on: events wait in the spool.
+    return health
+
+
+def _catalogue(
+    settings: TextSettings, channels: Channels, metrics: TextMetrics
+) -> tuple[Callable[[], RoutingTable], CatalogueFile]:
+    """The table in force as a function, and the file that keeps it current."""
+    in_force: list[RoutingTable] = []
+
+    def take(table: RoutingTable) -> None:
+        channels.know(table.channel_ids)
+        in_force[:] = [table]
+
+    file = CatalogueFile(
+        settings.catalogue,
+        os.environ,
+        on_change=take,
+        on_result=lambda result: metrics.catalogue_reloads.labels(result).inc(),
+    )
+    try:
+        file.load()
+    except CatalogueError as error:
+        raise StartError("\n".join(f"catalogue: {line}" for line in error.problems)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(f"catalogue: cannot read {settings.catalogue}: {error}") from error
+    return lambda: in_force[0], file
+
+
+def _spool(settings: TextSettings) -> tuple[Spool, list[Orphan]]:
+    root = Path(settings.spool_dir)
+    # Sorts by age, and is never used twice: message ids are made of it.
+    name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        orphans = adopt_orphans(root)
+        return Spool.create(root, name, limit_bytes=settings.spool_limit_bytes), orphans
+    except OSError as error:
+        raise StartError(f"cannot use the spool folder {root}: {error.strerror}") from error
+
+
+@asynccontextmanager
+async def _redis(settings: TextSettings) -> AsyncIterator[ScriptPipe]:
+    pipe = ScriptPipe(settings.redis_url, SCRIPTS)
+    await pipe.start()
+    try:
+        yield pipe
+    finally:
+        await pipe.close()
+
+
+@asynccontextmanager
+async def _bus(settings: TextSettings) -> AsyncIterator[Bus]:
+    bus = Bus(settings.nats_url, name="text")
+    await bus.start()
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+@asynccontextmanager
+async def _http() -> AsyncIterator[HttpClient]:
+    client = HttpClient()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def _background(*works: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run these for the life of the block; one that fails takes the process with it, since each
+    keeps a promise made to customers.
+    """
+
+    async def run(work: Callable[[], Awaitable[None]]) -> None:
+        await work()
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run(work)) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

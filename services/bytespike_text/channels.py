@@ -1,0 +1,105 @@
+"""The health of all channels, and what the replicas tell each other about it through Redis.
+
+Only benches are shared: a refused credential or a vendor's Retry-After is true for everybody. What
+a process merely suspects (its breaker) stays its own. Without Redis each replica finds out by
+itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from bytespike_runtime.kv import KvError, KvUnavailable, ScriptPipe
+from bytespike_runtime.logs import get_logger
+from bytespike_text.attempts import Failure, FailureKind
+from bytespike_text.breaker import Breaker, State
+
+__all__ = ["Channels"]
+
+#: A bench set elsewhere is known here within this time.
+_POLL_S = 1.0
+
+_log = get_logger()
+
+
+class Channels(Mapping[str, Breaker]):
+    """A breaker per channel of the catalogue, by id; survives reloads of the catalogue."""
+
+    def __init__(self, pipe: ScriptPipe, *, bench_s: float) -> None:
+        self._pipe = pipe
+        self._bench_s = bench_s
+        self._breakers: dict[str, Breaker] = {}
+        self._unshared: list[tuple[str, float]] = []
+
+    def __getitem__(self, channel_id: str) -> Breaker:
+        return self._breakers[channel_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._breakers)
+
+    def __len__(self) -> int:
+        return len(self._breakers)
+
+    def know(self, channel_ids: Iterable[str]) -> None:
+        """These channels exist now; what is known of the ones that stayed is kept."""
+        self._breakers = {name: self._breakers.get(name, Breaker()) for name in channel_ids}
+
+    def note_failure(self, channel_id: str, failure: Failure) -> None:
+        """Draw the conclusions from a failed call."""
+        breaker, now = self._breakers.get(channel_id), time.monotonic()
+        if breaker is None or failure.stale_connection:
+            return
+        breaker.failed(now)
+        if failure.kind is FailureKind.CREDENTIAL_REFUSED:
+            self._bench(channel_id, self._bench_s, failure)
+        elif failure.retry_after_s is not None:
+            self._bench(channel_id, failure.retry_after_s, failure)
+
+    def states(self) -> dict[str, State]:
+        """Where each channel stands, for the metrics."""
+        now = time.monotonic()
+        return {name: breaker.state(now) for name, breaker in self._breakers.items()}
+
+    async def run(self) -> None:
+        """Exchange benches with the other replicas. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(_POLL_S)
+            try:
+                await self._share()
+                await self._learn()
+            except KvUnavailable:
+                continue
+            except KvError as error:
+                _log.error("benched channels cannot be shared", error=str(error))
+
+    def _bench(self, channel_id: str, for_s: float, failure: Failure) -> None:
+        self._breakers[channel_id].bench(time.monotonic() + for_s)
+        self._unshared.append((channel_id, for_s))
+        # At most one per channel is worth telling each second.
+        self._unshared = list(dict(self._unshared).items())
+        _log.warning(
+            "channel benched",
+            channel=channel_id,
+            reason=failure.kind.value,
+            status=failure.status,
+            for_s=round(for_s, 3),
+        )
+
+    async def _share(self) -> None:
+        unshared, self._unshared = self._unshared, []
+        for channel_id, for_s in unshared:
+            ttl_ms = max(1, round(for_s * 1000))
+            await self._pipe.command("SET", _bench_name(channel_id), "1", "PX", ttl_ms)
+
+    async def _learn(self) -> None:
+        for channel_id, breaker in self._breakers.items():
+            left_ms = await self._pipe.command("PTTL", _bench_name(channel_id))
+            if left_ms > 0:
+                breaker.bench(time.monotonic() + left_ms / 1000)
+
+
+def _bench_name(channel_id: str) -> str:
+    """Redis name of a bench; it exists as long as the bench lasts."""
+    return f"bs:bench:{channel_id}"

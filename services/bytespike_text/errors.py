@@ -1,0 +1,52 @@
+"""Errors as the edge gets them: always in the caller's dialect, never with a word about vendors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from bytespike_contracts.errors import ErrorCode, GatewayError
+from bytespike_protocols.anthropic.failure import decode_error, encode_error
+
+__all__ = ["malformed", "passed_through", "refusal"]
+
+_CODE_BY_STATUS = {404: ErrorCode.NOT_FOUND, 413: ErrorCode.REQUEST_TOO_LARGE}
+
+
+def refusal(error: GatewayError, request_id: str) -> web.Response:
+    """An error of ours."""
+    body = encode_error(
+        status=error.status,
+        code=error.code.value,
+        message=error.message,
+        param=error.param,
+        request_id=request_id,
+    )
+    return _json(error.status, body, error.headers)
+
+
+def passed_through(status: int, body: bytes, request_id: str) -> web.Response:
+    """The vendor's word on a faulty request, byte for byte; if it is not in the vendor's own
+    envelope (a proxy's page, nothing at all), a word of ours with the same status.
+    """
+    if decode_error(body) is None:
+        code = _CODE_BY_STATUS.get(status, ErrorCode.INVALID_REQUEST)
+        message = "the model's provider refused the request without saying why"
+        body = encode_error(
+            status=status, code=code.value, message=message, param=None, request_id=request_id
+        )
+    return _json(status, body, {})
+
+
+def malformed(status: int, reason: str) -> web.Response:
+    """For what the HTTP server itself refuses: malformed requests, crashed handlers."""
+    code = ErrorCode.INVALID_REQUEST if status < 500 else ErrorCode.INTERNAL_ERROR
+    body = encode_error(status=status, code=code.value, message=reason, param=None, request_id="")
+    return _json(status, body, {})
+
+
+def _json(status: int, body: bytes, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(
+        status=status, body=body, headers={"content-type": "application/json", **headers}
+    )

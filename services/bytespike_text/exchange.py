@@ -1,0 +1,524 @@
+"""One request from the edge's hand to its end: choose, call, try again, deliver, settle.
+
+An exchange runs in the supervisor's task group, not in the handler's task: it outlives the client,
+and whatever happens to it, its hold is finished and its usage event is written exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import msgspec
+from aiohttp import web
+
+from bytespike_contracts.errors import ErrorCode, GatewayError
+from bytespike_contracts.principal import COST_HEADER, Principal
+from bytespike_contracts.settlement import Outcome
+from bytespike_contracts.usage import Attempt
+from bytespike_protocols.anthropic.failure import decode_error, encode_stream_error, status_of
+from bytespike_protocols.anthropic.usage import UsageTap
+from bytespike_protocols.errors import BadUpstreamMessage
+from bytespike_protocols.splice import replace_field
+from bytespike_runtime.http_client import HttpResponse
+from bytespike_runtime.logs import get_logger
+from bytespike_text.attempts import (
+    AttemptFailed,
+    CallersFault,
+    Failure,
+    FailureKind,
+    final_error,
+    judge_status,
+    may_try_next,
+)
+from bytespike_text.catalogue_file import RoutingTable
+from bytespike_text.channels import Channels
+from bytespike_text.client import ClientLeft, ClientStream, KeepAlive
+from bytespike_text.errors import passed_through, refusal
+from bytespike_text.metrics import Labels, TextMetrics
+from bytespike_text.relay import StreamRelay
+from bytespike_text.routing import (
+    Lane,
+    allows_betas,
+    pick,
+    prefix_hash,
+    soonest_return_s,
+    split_betas,
+)
+from bytespike_text.supervisor import Supervisor
+from bytespike_text.upstream import Call, Upstream
+from bytespike_text.usage import Books, Ending, Settlement, completion, departure, upstream_cost
+
+__all__ = ["Exchange", "Job", "Means"]
+
+_log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the handler understood of a request. ``model_name`` is the body's spelling."""
+
+    route: str
+    principal: Principal
+    model_id: str
+    model_name: str
+    stream: bool
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    betas: tuple[str, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What every exchange of the process works with."""
+
+    table: Callable[[], RoutingTable]
+    channels: Channels
+    upstream: Upstream
+    supervisor: Supervisor
+    books: Books
+    metrics: TextMetrics
+    keepalive_s: float
+
+
+#: What the vendor itself sends to keep a stream alive.
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+_EVENT_STREAM = "text/event-stream; charset=utf-8"
+_BROKEN = Ending(outcome=Outcome.BROKE_UPSTREAM, status=200)
+
+
+class _Stopwatch:
+    """Adds up the time spent inside its ``with`` blocks."""
+
+    __slots__ = ("_since_s", "total_s")
+
+    def __init__(self) -> None:
+        self.total_s = 0.0
+        self._since_s = 0.0
+
+    def __enter__(self) -> None:
+        self._since_s = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.total_s += time.monotonic() - self._since_s
+
+
+class _Try:
+    """One upstream call under way, to become a line of the second book."""
+
+    __slots__ = ("failure", "lane", "recorded", "started_s", "status", "tap")
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.started_s = time.monotonic()
+        self.status = 0
+        self.failure: Failure | None = None
+        self.tap = UsageTap()
+        self.recorded = False
+
+    def line(self, model_id: str) -> Attempt:
+        """What the vendor will bill us for this call, as far as anybody knows now."""
+        usage, cost_uusd, estimated = upstream_cost(self.tap, self.lane.cost_rates.get(model_id))
+        return Attempt(
+            channel=self.lane.id,
+            status=self.status,
+            duration_ms=_ms(time.monotonic() - self.started_s),
+            cost_uusd=cost_uusd,
+            usage=usage,
+            estimated=estimated,
+            error_type="" if self.failure is None else self.failure.kind.value,
+        )
+
+
+class Exchange:
+    """Runs one :class:`Job`. ``answer`` is what the handler returns to the server."""
+
+    def __init__(self, job: Job, request: web.BaseRequest, means: Means) -> None:
+        self._job = job
+        self._means = means
+        self._request_id = job.principal.request_id
+        self._client = ClientStream(request)
+        self._relay: StreamRelay | None = None
+        self._try: _Try | None = None
+        self._tries = 0
+        self._tried: set[str] = set()
+        self._again: Lane | None = None
+        self._failures: list[Failure] = []
+        self._dropped: tuple[str, ...] = ()
+        self._left: Ending | None = None
+        self._error_type = ""
+        self._arrived_s = time.monotonic()
+        self._vendor_time = _Stopwatch()
+        self._first_byte_s: float | None = None
+        grant = job.principal.grant
+        self._settlement: Settlement | None = None
+        if grant is not None:
+            self._settlement = Settlement(
+                job.principal, grant, stream=job.stream, books=means.books
+            )
+        self.answer: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """To the very end; never raises what belongs to the request."""
+        keepalive = None
+        if self._job.stream:
+            self._means.metrics.streams.inc()
+            keepalive = KeepAlive(self._client, self._means.keepalive_s, self._fill_silence)
+        response: web.StreamResponse | None = None
+        try:
+            response = await self._serve()
+        finally:
+            # Also after a crash or a drain that took too long: nothing may stay open.
+            if keepalive is not None:
+                keepalive.stop()
+                self._means.metrics.streams.dec()
+            if response is None:
+                response = self._give_up()
+            if not self.answer.done():
+                self.answer.set_result(response)
+            if self._settlement is not None:
+                await self._settlement.finish()
+            self._report(response.status)
+
+    async def _serve(self) -> web.StreamResponse:
+        try:
+            return await self._attempts()
+        except CallersFault as fault:
+            return self._pass_on(fault)
+        except GatewayError as error:
+            return self._refuse(error)
+        except ClientLeft:
+            return self._abandon()
+
+    async def _attempts(self) -> web.StreamResponse:
+        """Call one lane after another until one answers or none is left to try."""
+        while True:
+            lane = self._choose()
+            attempt = self._try = _Try(lane)
+            breaker = self._means.channels[lane.id]
+            breaker.started(attempt.started_s)
+            try:
+                async with self._client.leaving_cancels(enabled=_cancels(lane)):
+                    return await self._call(attempt)
+            except AttemptFailed as failed:
+                self._note_failure(attempt, failed.failure)
+            finally:
+                breaker.ended()
+                self._record(attempt)
+            if self._client.left:
+                raise ClientLeft
+            if not may_try_next(self._failures, committed=self._client.committed):
+                raise final_error(self._failures)
+
+    def _choose(self) -> Lane:
+        self._tries += 1
+        if self._again is not None:
+            lane, self._again = self._again, None
+            return lane
+        means, job = self._means, self._job
+        lanes = means.table().candidates(job.principal.group, job.model_id)
+        if job.principal.strict and job.betas and lanes:
+            lanes = tuple(lane for lane in lanes if allows_betas(lane.channel, job.betas))
+            if not lanes:
+                message = f"no provider takes all of these beta features: {', '.join(job.betas)}"
+                raise GatewayError(ErrorCode.UNSUPPORTED_FEATURE, message, param="anthropic-beta")
+        now = time.monotonic()
+        lane_or_none = pick(
+            [lane for lane in lanes if lane.id not in self._tried],
+            means.channels,
+            now=now,
+            sticky=lambda: prefix_hash(job.principal.key_id, job.body),
+            dice=random.random,
+        )
+        if lane_or_none is None:
+            wait_s = soonest_return_s(lanes, means.channels, now=now)
+            raise final_error(self._failures, benched_for_s=wait_s)
+        self._tried.add(lane_or_none.id)
+        return lane_or_none
+
+    async def _call(self, attempt: _Try) -> web.StreamResponse:
+        lane, job = attempt.lane, self._job
+        betas, dropped = split_betas(lane.channel, job.betas)
+        self._dropped = dropped
+        call = Call(path=job.path, headers=job.headers, betas=betas)
+        with self._vendor_time:
+            response = await self._means.upstream.send(lane, call, _body_for(lane, job))
+        attempt.status = response.status
+        try:
+            if response.headers.get("content-encoding") not in (None, "identity"):
+                raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, response.status))
+            if job.stream and response.status == 200 and _is_event_stream(response):
+                return await self._stream(attempt, response)
+            return await self._deliver(attempt, response)
+        finally:
+            response.abort()
+
+    async def _deliver(self, attempt: _Try, response: HttpResponse) -> web.StreamResponse:
+        """An answer in one piece."""
+        with self._vendor_time:
+            body = await self._means.upstream.read(attempt.lane, response)
+        if response.status >= 400:
+            self._note_success(attempt)
+            raise CallersFault(response.status, body)
+        self._inspect(attempt, body)
+        self._note_success(attempt)
+        if self._client.committed:
+            # A keep-alive has promised events by now; a whole message cannot follow it.
+            raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, response.status))
+        self._note_first_byte()
+        headers = self._headers(response.headers.get("content-type") or "application/json")
+        if self._settlement is not None:
+            self._record(attempt)
+            left = Ending(outcome=Outcome.CLIENT_LEFT_EARLY, status=200)
+            self._settle(left if self._client.left else completion(attempt.tap))
+            headers[COST_HEADER] = str(self._settlement.charge_uusd)
+        return web.Response(status=200, body=body, headers=headers)
+
+    def _inspect(self, attempt: _Try, body: bytes) -> None:
+        """Look whether a 200 is the success it claims to be, and read its usage."""
+        if self._settlement is None:
+            detail = decode_error(body)
+            error_type = None if detail is None else detail.type
+        else:
+            try:
+                attempt.tap.read_message(body)
+            except BadUpstreamMessage as error:
+                raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, attempt.status)) from error
+            error_type = None if attempt.tap.error is None else attempt.tap.error[0]
+        if error_type is None:
+            return
+        status = status_of(error_type)
+        failure = judge_status(status)
+        if failure is not None:
+            raise AttemptFailed(failure)
+        raise CallersFault(status, body)
+
+    async def _stream(self, attempt: _Try, response: HttpResponse) -> web.StreamResponse:
+        """An answer in events."""
+        idle_timeout_s = attempt.lane.channel.idle_timeout_s
+        relay = StreamRelay(
+            response,
+            self._client,
+            on_finished=lambda: self._complete(attempt),
+            spawn=self._means.supervisor.spawn,
+        )
+        attempt.tap = relay.tap
+        with self._vendor_time:
+            held = await relay.first_event(idle_timeout_s=idle_timeout_s)
+        self._note_success(attempt)
+        self._means.channels[attempt.lane.id].observe_latency(time.monotonic() - attempt.started_s)
+        self._note_first_byte()
+        await self._client.open(
+            self._headers(response.headers.get("content-type") or _EVENT_STREAM)
+        )
+        self._client.when_left(lambda: self._note_leaving(relay.tap))
+        self._relay = relay
+        await relay.relay(held, idle_timeout_s=idle_timeout_s)
+        if not relay.tap.finished:
+            # It ended by an error event of the vendor's own, which the client has.
+            self._record(attempt)
+            self._settle(self._left or _BROKEN)
+        return self._opened()
+
+    # How it ends.
+
+    def _complete(self, attempt: _Try) -> None:
+        """The terminal event has come and is about to be relayed."""
+        self._record(attempt)
+        ending = completion(attempt.tap)
+        if self._left is not None:
+            # Read to the end for the exact usage: what the client owes was decided when it left.
+            late = self._left.outcome is Outcome.CLIENT_LEFT_LATE and ending.usage is not None
+            ending = (
+                replace(self._left, usage=ending.usage, estimated=False) if late else self._left
+            )
+        self._settle(ending)
+        if self._settlement is not None:
+            # Not after the stream's last byte: the client may ask again at once, and its slot and
+            # money should be free by then.
+            self._means.supervisor.spawn(self._settlement.finish())
+
+    def _pass_on(self, fault: CallersFault) -> web.StreamResponse:
+        if self._client.committed:
+            detail = decode_error(fault.body)
+            message = "the request was refused" if detail is None else detail.message
+            return self._refuse(GatewayError(ErrorCode.INVALID_REQUEST, message))
+        self._error_type = ErrorCode.INVALID_REQUEST.value
+        self._settle(_failed(fault.status, self._error_type))
+        response = passed_through(fault.status, fault.body, self._request_id)
+        response.headers.update(self._headers(response.headers["content-type"]))
+        return response
+
+    def _refuse(self, error: GatewayError) -> web.StreamResponse:
+        self._error_type = error.code.value
+        if self._client.committed:
+            return self._break_off(error)
+        self._settle(_failed(error.status, self._error_type))
+        response = refusal(error, self._request_id)
+        response.headers.update(self._headers(response.headers["content-type"]))
+        return response
+
+    def _break_off(self, error: GatewayError) -> web.StreamResponse:
+        """The stream cannot be brought to its end: say so where the framing allows it, and close
+        so that it cannot be taken for complete.
+        """
+        self._settle(self._left or replace(_BROKEN, error_type=error.code.value))
+        relay = self._relay
+        if relay is None or (relay.at_boundary and relay.tap.error is None):
+            event = encode_stream_error(
+                code=error.code.value, message=error.message, request_id=self._request_id
+            )
+            self._client.send(event)
+        self._client.cut()
+        return self._opened()
+
+    def _abandon(self) -> web.StreamResponse:
+        """The client has left and its channel does not drain."""
+        tap = UsageTap() if self._relay is None else self._relay.tap
+        self._settle(self._left or departure(tap))
+        return self._opened()
+
+    def _give_up(self) -> web.StreamResponse:
+        """A crash of ours, or a drain that took too long."""
+        error = GatewayError(ErrorCode.INTERNAL_ERROR, "the request could not be completed")
+        return self._refuse(error)
+
+    def _note_leaving(self, tap: UsageTap) -> None:
+        self._left = departure(tap)
+
+    def _settle(self, ending: Ending) -> None:
+        if self._settlement is not None:
+            first_byte_ms = None
+            if self._first_byte_s is not None:
+                first_byte_ms = _ms(self._first_byte_s - self._arrived_s)
+            self._settlement.settle(ending, first_byte_ms=first_byte_ms)
+
+    # Notes taken on the way.
+
+    def _note_success(self, attempt: _Try) -> None:
+        self._means.channels[attempt.lane.id].succeeded(time.monotonic())
+
+    def _note_failure(self, attempt: _Try, failure: Failure) -> None:
+        attempt.failure = failure
+        attempt.status = failure.status or attempt.status
+        self._failures.append(failure)
+        self._means.channels.note_failure(attempt.lane.id, failure)
+        repeated = sum(known.stale_connection for known in self._failures) > 1
+        if failure.stale_connection and not repeated:
+            self._again = attempt.lane
+
+    def _note_first_byte(self) -> None:
+        self._first_byte_s = time.monotonic()
+
+    def _record(self, attempt: _Try) -> None:
+        """Enter the attempt in the second book, once."""
+        if attempt.recorded:
+            return
+        attempt.recorded = True
+        line = attempt.line(self._job.model_id)
+        metrics = self._means.metrics
+        metrics.attempts.labels(line.channel, line.error_type or "answered").inc()
+        metrics.cost.labels("upstream").inc(line.cost_uusd)
+        if self._settlement is not None:
+            self._settlement.attempts.append(line)
+
+    # The client's side.
+
+    def _headers(self, content_type: str) -> dict[str, str]:
+        headers = {
+            "content-type": content_type,
+            "x-bytespike-attempts": str(self._tries),
+            "x-bytespike-upstream-ms": f"{self._vendor_time.total_s * 1000:.3f}",
+        }
+        if self._dropped:
+            names = (f"anthropic-beta.{beta}" for beta in self._dropped)
+            headers["x-bytespike-dropped"] = ", ".join(names)
+        return headers
+
+    def _opened(self) -> web.StreamResponse:
+        """The stream as the server must see it; the bare response is for a client that has left."""
+        return self._client.response or web.Response(status=499)
+
+    def _fill_silence(self) -> None:
+        if self._client.left:
+            return
+        if not self._client.committed:
+            self._means.supervisor.spawn(self._open_early())
+        elif self._relay is None or self._relay.at_boundary:
+            self._ping()
+
+    async def _open_early(self) -> None:
+        """Nothing has come yet: promise the stream, so that nobody on the way gives up on it."""
+        if not self._client.committed:
+            await self._client.open(self._headers(_EVENT_STREAM))
+            self._ping()
+
+    def _ping(self) -> None:
+        self._client.send(PING)
+        self._means.metrics.pings.inc()
+
+    def _report(self, status: int) -> None:
+        """The canonical log line, and the metrics of the request as a whole."""
+        ended_s = time.monotonic()
+        job, metrics, settlement = self._job, self._means.metrics, self._settlement
+        lane = None if self._try is None else self._try.lane
+        provider = "none" if lane is None else lane.channel.dialect
+        labels = Labels("anthropic", job.model_id, provider, "true" if job.stream else "false")
+        metrics.duration.labels(*labels).observe(ended_s - self._arrived_s)
+        answered_s = self._first_byte_s or ended_s
+        metrics.overhead.observe(max(0.0, answered_s - self._arrived_s - self._vendor_time.total_s))
+        if job.stream and self._first_byte_s is not None:
+            metrics.first_token.labels(*labels).observe(self._first_byte_s - self._arrived_s)
+        if self._error_type:
+            metrics.errors.labels(self._error_type).inc()
+        ending = None if settlement is None else settlement.ending
+        if ending is not None and ending.usage is not None:
+            metrics.served(ending.usage, model_id=job.model_id, provider=provider)
+        _log.info(
+            "request",
+            request_id=self._request_id,
+            route=job.route,
+            account_id=job.principal.account_id,
+            key_id=job.principal.key_id,
+            model=job.model_id,
+            channel=None if lane is None else lane.id,
+            stream=job.stream,
+            status=status,
+            outcome=None if ending is None else ending.outcome.value,
+            error_type=self._error_type or None,
+            attempts=self._tries,
+            charge_uusd=0 if settlement is None else settlement.charge_uusd,
+            estimated=ending is not None and ending.estimated,
+            duration_ms=_ms(ended_s - self._arrived_s),
+            upstream_ms=_ms(self._vendor_time.total_s),
+            client_left=self._client.left,
+        )
+
+
+def _cancels(lane: Lane) -> bool:
+    return lane.channel.disconnect == "cancel"
+
+
+def _failed(status: int, error_type: str) -> Ending:
+    return Ending(outcome=Outcome.FAILED, status=status, error_type=error_type)
+
+
+def _is_event_stream(response: HttpResponse) -> bool:
+    return (response.headers.get("content-type") or "").startswith("text/event-stream")
+
+
+def _body_for(lane: Lane, job: Job) -> bytes:
+    """The client's bytes, the model's name replaced where the vendor knows it by another."""
+    name = lane.channel.models[job.model_id]
+    if name == job.model_name:
+        return job.body
+    return replace_field(job.body, "model", msgspec.json.encode(name))
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,171 @@
+"""HTTP in: who is asking, what for, and is it well-formed enough to start an exchange.
+
+The router answers the edge only. A request proves that by the internal token, and brings its
+principal along; everything else the edge has already judged is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+from aiohttp import web
+
+from bytespike_contracts.errors import ErrorCode, GatewayError
+from bytespike_contracts.principal import (
+    INTERNAL_TOKEN_HEADER,
+    PRINCIPAL_HEADER,
+    Principal,
+    decode_principal,
+)
+from bytespike_protocols.anthropic.request import read_count_tokens_head, read_head
+from bytespike_protocols.errors import BadClientMessage
+from bytespike_protocols.splice import shallow
+from bytespike_runtime.settings import Secret
+from bytespike_text.errors import refusal
+from bytespike_text.exchange import Exchange, Job, Means
+
+__all__ = ["Handlers"]
+
+#: The edge's own cap for text requests; it has refused larger ones already.
+_BODY_LIMIT_BYTES = 32 * 1024 * 1024
+
+#: Versions of the vendor's API whose answers we can read. What a client does not say is the older.
+_VERSIONS = ("2023-06-01", "2026-10-21")
+#: Beta tokens are short words; nobody combines more of them.
+_MAX_BETAS = 64
+
+_USER_AGENT = ("user-agent", "bytespike/0.1")
+
+
+class Handlers:
+    """The path table of the service."""
+
+    def __init__(
+        self, means: Means, *, internal_token: Secret, forward_headers: tuple[str, ...]
+    ) -> None:
+        self._means = means
+        self._token = internal_token
+        self._forward_headers = forward_headers
+        self._routes: Mapping[str, Callable[[web.BaseRequest, Principal, bytes], Job]] = {
+            "/v1/messages": self._messages,
+            "/v1/messages/count_tokens": self._count_tokens,
+        }
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Entry point of the server."""
+        request_id = ""
+        try:
+            principal = self._authenticate(request)
+            request_id = principal.request_id
+            job = await self._read_job(request, principal)
+        except GatewayError as error:
+            return refusal(error, request_id)
+        except BadClientMessage as error:
+            fault = GatewayError(ErrorCode.INVALID_REQUEST, error.message, param=error.path or None)
+            return refusal(fault, request_id)
+        exchange = Exchange(job, request, self._means)
+        self._means.supervisor.spawn(exchange.run())
+        return await exchange.answer
+
+    def _authenticate(self, request: web.BaseRequest) -> Principal:
+        if not self._token.matches(request.headers.get(INTERNAL_TOKEN_HEADER)):
+            raise GatewayError(ErrorCode.PERMISSION_DENIED, "this service answers the edge only")
+        try:
+            return decode_principal(request.headers.get(PRINCIPAL_HEADER, ""))
+        except msgspec.DecodeError:
+            raise GatewayError(ErrorCode.INVALID_REQUEST, "the principal is malformed") from None
+
+    async def _read_job(self, request: web.BaseRequest, principal: Principal) -> Job:
+        route = self._routes.get(request.path)
+        if route is None:
+            raise GatewayError(ErrorCode.NOT_FOUND, "there is nothing at this path")
+        if request.method != "POST":
+            raise GatewayError(
+                ErrorCode.METHOD_NOT_ALLOWED, "use POST here", headers={"allow": "POST"}
+            )
+        if principal.grant is not None and self._means.books.spool.full:
+            raise GatewayError(
+                ErrorCode.UNAVAILABLE,
+                "paid requests cannot be recorded right now; try again later",
+                headers={"retry-after": "5"},
+            )
+        return route(request, principal, await _read_body(request))
+
+    def _messages(self, request: web.BaseRequest, principal: Principal, body: bytes) -> Job:
+        if principal.grant is None:
+            raise GatewayError(ErrorCode.PERMISSION_DENIED, "a paid call needs a grant")
+        head = read_head(shallow(body))
+        return Job(
+            route="messages",
+            principal=principal,
+            model_id=principal.grant.model,
+            model_name=head.model,
+            stream=head.stream,
+            path=request.raw_path,
+            headers=self._vendor_headers(request),
+            betas=_betas(request),
+            body=body,
+        )
+
+    def _count_tokens(self, request: web.BaseRequest, principal: Principal, body: bytes) -> Job:
+        name = read_count_tokens_head(shallow(body)).model
+        model = self._means.table().catalogue.resolve(name)
+        if model is None:
+            raise GatewayError(ErrorCode.MODEL_NOT_FOUND, "the model does not exist", param="model")
+        return Job(
+            route="count_tokens",
+            principal=principal,
+            model_id=model.id,
+            model_name=name,
+            stream=False,
+            path=request.raw_path,
+            headers=self._vendor_headers(request),
+            betas=_betas(request),
+            body=body,
+        )
+
+    def _vendor_headers(self, request: web.BaseRequest) -> tuple[tuple[str, str], ...]:
+        """An allow-list: nothing of a client reaches a vendor that is not named here."""
+        given = request.headers
+        version = given.get("anthropic-version", _VERSIONS[0])
+        if version not in _VERSIONS:
+            raise GatewayError(
+                ErrorCode.INVALID_REQUEST,
+                f"unknown version; known are {' and '.join(_VERSIONS)}",
+                param="anthropic-version",
+            )
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", given.get("accept", "*/*")),
+            ("accept-encoding", "identity"),
+            ("anthropic-version", version),
+            _USER_AGENT,
+        ]
+        for name in self._forward_headers:
+            value = given.get(name)
+            if value is not None:
+                headers.append((name, value))
+        return tuple(headers)
+
+
+async def _read_body(request: web.BaseRequest) -> bytes:
+    length = request.content_length
+    if length is None:
+        raise GatewayError(ErrorCode.INVALID_REQUEST, "the body needs a content-length")
+    if length > _BODY_LIMIT_BYTES:
+        message = f"the body is larger than {_BODY_LIMIT_BYTES} bytes"
+        raise GatewayError(ErrorCode.REQUEST_TOO_LARGE, message)
+    return await request.content.read()
+
+
+def _betas(request: web.BaseRequest) -> tuple[str, ...]:
+    """The tokens of all ``anthropic-beta`` headers, in order, each once."""
+    values = request.headers.getall("anthropic-beta", ())
+    tokens = dict.fromkeys(token.strip() for value in values for token in value.split(","))
+    tokens.pop("", None)
+    if len(tokens) > _MAX_BETAS:
+        raise GatewayError(
+            ErrorCode.INVALID_REQUEST, f"more than {_MAX_BETAS} features", param="anthropic-beta"
+        )
+    return tuple(tokens)

@@ -1,0 +1,48 @@
+"""Where requests live: a task group that no client's disconnect and no handler's end reaches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from bytespike_runtime.logs import get_logger
+
+__all__ = ["Supervisor"]
+
+_log = get_logger()
+
+
+class Supervisor:
+    """Runs work that must be brought to its end; leaving the block waits for all of it.
+
+    A task's unexpected exception is logged and counted, and never touches its neighbours.
+    """
+
+    def __init__(self, *, on_crash: Callable[[], None]) -> None:
+        self._group = asyncio.TaskGroup()
+        self._on_crash = on_crash
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._group.__aexit__(kind, error, traceback)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start ``work`` now; it ends in its own time."""
+        self._group.create_task(self._guard(work))
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001 - the supervisor: one request must not end the others
+            self._on_crash()
+            _log.exception("a request's task crashed")

@@ -1,0 +1,115 @@
+"""Calls to vendors: the only user of the HTTP client, and the only place that sees its errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bytespike_runtime.http_client import (
+    BadResponse,
+    BodyTooLarge,
+    ClientError,
+    ConnectFailed,
+    FirstByteTimeout,
+    HttpClient,
+    HttpResponse,
+    IdleTimeout,
+    RequestBroken,
+)
+from bytespike_text.attempts import (
+    AttemptFailed,
+    Failure,
+    FailureKind,
+    judge_status,
+    parse_retry_after,
+)
+from bytespike_text.routing import Lane
+
+__all__ = ["ANSWER_LIMIT_BYTES", "Call", "Upstream", "failure_of"]
+
+#: Like the largest request: no vendor's whole answer comes near it.
+ANSWER_LIMIT_BYTES = 32 * 1024 * 1024
+#: A refusal is a line of JSON; reading it lets the connection be used again.
+_REFUSAL_LIMIT_BYTES = 64 * 1024
+_REFUSAL_WAIT_S = 1.0
+
+_FAILURE_KINDS: tuple[tuple[type[ClientError], FailureKind], ...] = (
+    (ConnectFailed, FailureKind.CONNECT_FAILED),
+    (RequestBroken, FailureKind.CONNECTION_BROKEN),
+    (FirstByteTimeout, FailureKind.FIRST_BYTE_TIMEOUT),
+    (BadResponse, FailureKind.BAD_RESPONSE),
+    (BodyTooLarge, FailureKind.BAD_RESPONSE),
+    (IdleTimeout, FailureKind.STALLED),
+)
+
+
+def failure_of(error: ClientError, *, status: int = 0) -> Failure:
+    """What a client error means for the attempt."""
+    stale = isinstance(error, RequestBroken) and error.reused
+    for kind_of_error, kind in _FAILURE_KINDS:
+        if isinstance(error, kind_of_error):
+            return Failure(kind, status, stale_connection=stale)
+    return Failure(FailureKind.TRUNCATED, status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request as every attempt sends it; the lane adds address, credential and betas."""
+
+    path: str
+    headers: Sequence[tuple[str, str]]
+    betas: Sequence[str]
+
+
+class Upstream:
+    """Sends calls to lanes."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
+
+    async def send(self, lane: Lane, call: Call, body: bytes) -> HttpResponse:
+        """The vendor's response, its head complete: a success or the caller's own fault.
+
+        Raises :class:`AttemptFailed` for everything else.
+        """
+        channel = lane.channel
+        headers: Iterable[tuple[str, str]] = (*call.headers, *lane.auth)
+        if call.betas:
+            headers = (*headers, ("anthropic-beta", ",".join(call.betas)))
+        try:
+            response = await self._client.request(
+                "POST",
+                lane.origin,
+                lane.base_path + call.path,
+                headers,
+                body,
+                connect_timeout_s=channel.connect_timeout_s,
+                first_byte_timeout_s=channel.first_byte_timeout_s,
+            )
+        except ClientError as error:
+            raise AttemptFailed(failure_of(error)) from error
+        wait_s = parse_retry_after(response.headers.get("retry-after"), now_s=time.time())
+        failure = judge_status(response.status, retry_after_s=wait_s)
+        if failure is not None:
+            await _discard(response)
+            raise AttemptFailed(failure)
+        return response
+
+    async def read(self, lane: Lane, response: HttpResponse) -> bytes:
+        """The whole body. Raises :class:`AttemptFailed`."""
+        try:
+            return await response.read(
+                limit_bytes=ANSWER_LIMIT_BYTES, idle_timeout_s=lane.channel.idle_timeout_s
+            )
+        except ClientError as error:
+            raise AttemptFailed(failure_of(error, status=response.status)) from error
+
+
+async def _discard(response: HttpResponse) -> None:
+    try:
+        await response.read(limit_bytes=_REFUSAL_LIMIT_BYTES, idle_timeout_s=_REFUSAL_WAIT_S)
+    except ClientError:
+        pass  # only worth an attempt: the connection is closed instead of kept
+    finally:
+        response.abort()

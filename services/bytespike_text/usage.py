@@ -1,0 +1,173 @@
+"""The end of a paid request: one outcome, one usage event, one finished hold, whatever happened."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from bytespike_contracts.money import MicroUsd, Rates, TokenUsage, price
+from bytespike_contracts.principal import Grant, Principal
+from bytespike_contracts.settlement import Outcome, charge
+from bytespike_contracts.usage import Attempt, UsageEvent
+from bytespike_protocols.anthropic.usage import Usage, UsageTap
+from bytespike_runtime.logs import get_logger
+from bytespike_text.leases import Holds
+from bytespike_text.metrics import TextMetrics
+from bytespike_text.publisher import Publisher
+from bytespike_text.spool import Position, Spool, SpoolError
+
+__all__ = [
+    "Books",
+    "Ending",
+    "Settlement",
+    "completion",
+    "departure",
+    "token_usage",
+    "upstream_cost",
+]
+
+_log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a request ended. ``status`` is what the client got; ``estimated`` = counted by us."""
+
+    outcome: Outcome
+    status: int
+    usage: TokenUsage | None = None
+    estimated: bool = False
+    error_type: str = ""
+
+
+def token_usage(usage: Usage) -> TokenUsage:
+    """The protocol's reading in the contracts' words (the two packages do not know each other)."""
+    return TokenUsage(**msgspec.structs.asdict(usage))
+
+
+def completion(tap: UsageTap) -> Ending:
+    """The ending of an answer that reached its terminal event or was read as a whole."""
+    reported = tap.usage
+    usage = None if reported is None else token_usage(reported)
+    if tap.refused:
+        return Ending(outcome=Outcome.FILTERED, status=200, usage=usage)
+    if usage is None:
+        return Ending(outcome=Outcome.USAGE_UNKNOWN, status=200)
+    return Ending(outcome=Outcome.COMPLETED, status=200, usage=usage)
+
+
+def departure(tap: UsageTap) -> Ending:
+    """The ending if the client leaves now: it pays for what was delivered, if anything was."""
+    if not tap.content_seen:
+        return Ending(outcome=Outcome.CLIENT_LEFT_EARLY, status=200)
+    return Ending(
+        outcome=Outcome.CLIENT_LEFT_LATE,
+        status=200,
+        usage=token_usage(tap.usage_so_far),
+        estimated=tap.usage is None,
+    )
+
+
+def upstream_cost(tap: UsageTap, rates: Rates | None) -> tuple[TokenUsage, int, bool]:
+    """Second book: usage, its cost to us in micro-USD, and whether we had to count it ourselves."""
+    if not tap.started:
+        return TokenUsage(), 0, False
+    usage = token_usage(tap.usage_so_far)
+    cost_uusd = 0 if rates is None else price(usage, rates)
+    return usage, cost_uusd, tap.usage is None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Where the end of a request is written to."""
+
+    spool: Spool
+    holds: Holds
+    publisher: Publisher
+    metrics: TextMetrics
+
+
+class Settlement:
+    """The paid side of one request. :meth:`settle` takes effect once; later calls do nothing."""
+
+    __slots__ = (
+        "_admitted",
+        "_books",
+        "_grant",
+        "_position",
+        "_stream",
+        "attempts",
+        "charge_uusd",
+        "ending",
+    )
+
+    def __init__(self, principal: Principal, grant: Grant, *, stream: bool, books: Books) -> None:
+        self._admitted = principal
+        self._grant = grant
+        self._stream = stream
+        self._books = books
+        self._position: Position | None = None
+        self.attempts: list[Attempt] = []
+        self.ending: Ending | None = None
+        self.charge_uusd = MicroUsd(0)
+        books.holds.keep(principal.request_id, principal.account_id, grant)
+
+    def settle(self, ending: Ending, *, first_byte_ms: int | None) -> None:
+        """Decide the charge and put the event on disk: call it before the client's last byte."""
+        if self.ending is not None:
+            return
+        self.ending = ending
+        self.charge_uusd = charge(ending.outcome, ending.usage, self._grant.rates)
+        event = self._event(ending, first_byte_ms)
+        try:
+            self._position = self._books.spool.append(event)
+        except SpoolError as error:
+            # What cannot be recorded is not charged: the hold is given back in full.
+            self.charge_uusd = MicroUsd(0)
+            self._books.metrics.spool_refusals.inc()
+            _log.error("usage event lost", request_id=event.request_id, reason=str(error))
+        self._count(ending)
+
+    async def finish(self) -> None:
+        """Finish the hold, then let the event go: the ledger must never see it the other way."""
+        position, self._position = self._position, None
+        try:
+            await self._books.holds.finish(self._admitted.request_id, self.charge_uusd)
+        finally:
+            if position is not None:
+                self._books.spool.release(position)
+                self._books.publisher.notify()
+
+    def _event(self, ending: Ending, first_byte_ms: int | None) -> UsageEvent:
+        admitted, grant = self._admitted, self._grant
+        return UsageEvent(
+            request_id=admitted.request_id,
+            account_id=admitted.account_id,
+            key_id=admitted.key_id,
+            org_id=admitted.org_id,
+            group=admitted.group,
+            model=grant.model,
+            dialect="anthropic",
+            price_revision=grant.price_revision,
+            admitted_ms=grant.admitted_ms,
+            finished_ms=round(time.time() * 1000),
+            status=ending.status,
+            outcome=ending.outcome,
+            hold_uusd=grant.hold_uusd,
+            charge_uusd=self.charge_uusd,
+            stream=self._stream,
+            first_byte_ms=first_byte_ms,
+            usage=ending.usage,
+            estimated=ending.estimated,
+            error_type=ending.error_type,
+            attempts=tuple(self.attempts),
+        )
+
+    def _count(self, ending: Ending) -> None:
+        metrics = self._books.metrics
+        metrics.outcomes.labels(ending.outcome.value).inc()
+        metrics.cost.labels("customer").inc(self.charge_uusd)
+        if ending.outcome is Outcome.USAGE_UNKNOWN:
+            _log.warning("answer without usage", request_id=self._admitted.request_id)
