@@ -18,6 +18,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from bytespike_cli.home import Home, write_private
@@ -299,23 +300,26 @@ def _postgres_programs() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-def _as_nobody() -> list[str]:
+@cache
+def _as_nobody() -> tuple[str, ...]:
     """``setpriv`` options: nobody's uid, yet able to pass folders only root may (such as /root).
 
-    The two capabilities would not help with access(2), by which Postgres checks its own programs,
-    because the kernel ignores them there for ordinary users; ``no_setuid_fixup`` turns that off.
+    The capability alone would not help with access(2), by which Postgres checks its own programs,
+    because the kernel ignores it there for ordinary users; ``no_setuid_fixup`` turns that off.
     """
-    if sys.platform != "linux" or shutil.which("setpriv") is None:
-        raise ServersMissing(
-            "Postgres does not run as root, and without setpriv (util-linux) no other user can be "
-            "taken: run as an ordinary user, or set BYTESPIKE_POSTGRES_URL"
-        )
-    capabilities = "-all,+dac_override,+dac_read_search"
-    return [
+    options = (
         f"--reuid={_NOBODY}",
         f"--regid={_NOBODY}",
         "--clear-groups",
         "--securebits=+no_setuid_fixup",
-        f"--inh-caps={capabilities}",
-        f"--ambient-caps={capabilities}",
-    ]
+        "--inh-caps=-all,+dac_override",
+        "--ambient-caps=-all,+dac_override",
+    )
+    try:
+        _run(["setpriv", *options, "true"], "setpriv")
+    except (ChildFailed, OSError) as error:
+        raise ServersMissing(
+            f"Postgres does not run as root, and no other user can be taken here ({error}): "
+            "run as an ordinary user, or set BYTESPIKE_POSTGRES_URL"
+        ) from error
+    return options
