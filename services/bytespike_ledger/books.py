@@ -1,0 +1,41 @@
+"""The ledger's working set: Postgres, the projection, prices, clock and chance, in one value.
+
+Handlers, the consumer and the upkeep loops receive it; nothing in this service is global.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bytespike_contracts.ids import mint_id
+from bytespike_ledger.metrics import LedgerMetrics
+from bytespike_ledger.prices import PriceBook
+from bytespike_ledger.projection import Projector
+from bytespike_ledger.store import Pool
+
+__all__ = ["Books", "wall_clock_ms"]
+
+
+def wall_clock_ms() -> int:
+    """Unix milliseconds now."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Books:
+    """What every part of the ledger works on. ``now_ms`` is Unix milliseconds (tests pass their
+    own clock).
+    """
+
+    pool: Pool
+    projector: Projector
+    prices: PriceBook
+    metrics: LedgerMetrics
+    now_ms: Callable[[], int] = wall_clock_ms
+
+    def mint(self, prefix: str) -> str:
+        """A new id of the given kind."""
+        return mint_id(prefix, self.now_ms(), secrets.token_bytes(10))

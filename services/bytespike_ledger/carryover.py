@@ -1,0 +1,117 @@
+"""Carrying changes that no usage event brings to Redis: keys, new accounts, top-ups.
+
+Each change commits together with a mark that Redis does not have it yet. Normally it is carried
+over by the request that made it; if that process dies or Redis is away, the loop here does it
+within a second of both being there. So no change is lost and none needs a transaction over two
+stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bytespike_contracts.keys import KeyRecord, Scope, SpendCaps
+from bytespike_ledger.books import Books
+from bytespike_ledger.store import Connection, Lock, connection, lock, state
+from bytespike_ledger.store import keys as key_store
+from bytespike_ledger.store.keys import KeyRow
+from bytespike_runtime.kv import KvUnavailable
+from bytespike_runtime.logs import get_logger
+from bytespike_runtime.unavailable import Unavailable
+
+__all__ = ["carry_account", "carry_due", "carry_key", "keep_carrying", "key_record"]
+
+_EVERY_S = 1.0
+_MARKER_EVERY_TURNS = 2
+#: Per turn; a longer queue is worked off over several turns.
+_LIMIT = 500
+
+_log = get_logger()
+
+
+def key_record(row: KeyRow) -> KeyRecord:
+    """What the edge must know of a key."""
+    return KeyRecord(
+        key_id=row.id,
+        account_id=row.account_id,
+        version=row.version,
+        group=row.routing_group,
+        scopes=tuple(Scope(scope) for scope in row.scopes),
+        concurrency=row.concurrency,
+        enabled=row.status == "active",
+        org_id=row.org_id,
+        expires_ms=row.expires_ms,
+        caps=SpendCaps(
+            quota_uusd=row.quota_uusd,
+            window_5h_uusd=row.window_5h_uusd,
+            window_1d_uusd=row.window_1d_uusd,
+            window_7d_uusd=row.window_7d_uusd,
+        ),
+        ip_allow=tuple(row.ip_allow),
+        ip_deny=tuple(row.ip_deny),
+    )
+
+
+async def carry_key(books: Books, row: KeyRow) -> None:
+    """Put a committed key change in force. Left to the loop if Redis is away."""
+    try:
+        await _project_key(books, row)
+    except KvUnavailable as error:
+        _log.warning("key change waits for Redis", key_id=row.id, error=str(error))
+
+
+async def carry_account(books: Books, account_id: str) -> None:
+    """Carry a committed change of a wallet to Redis. Left to the loop if Redis is away."""
+    try:
+        async with connection(books.pool) as conn, lock(conn, Lock.PROJECTION, shared=True):
+            await _project_account(books, conn, account_id)
+    except KvUnavailable as error:
+        _log.warning("wallet change waits for Redis", account_id=account_id, error=str(error))
+
+
+async def carry_due(books: Books) -> bool:
+    """Carry over what is still due; True if nothing is left and Redis is whole."""
+    async with connection(books.pool) as conn:
+        accounts = await state.accounts_due(conn, limit=_LIMIT)
+        keys = await key_store.keys_due(conn, limit=_LIMIT)
+        books.metrics.unprojected.set(len(accounts) + len(keys))
+        if accounts:
+            async with lock(conn, Lock.PROJECTION, shared=True):
+                for account_id in accounts:
+                    await _project_account(books, conn, account_id)
+    for row in keys:
+        await _project_key(books, row)
+    return max(len(accounts), len(keys)) < _LIMIT and await books.projector.intact()
+
+
+async def keep_carrying(books: Books) -> None:
+    """The loop: carry over what is due and vouch for the projection. Runs until cancelled."""
+    turn = 0
+    while True:
+        try:
+            if await carry_due(books) and turn % _MARKER_EVERY_TURNS == 0:
+                await books.projector.vouch()
+        except Unavailable as error:
+            _log.debug("projection not checked", error=str(error))
+        turn += 1
+        await asyncio.sleep(_EVERY_S)
+
+
+async def _project_key(books: Books, row: KeyRow) -> None:
+    await books.projector.key(row.key_hash.hex(), key_record(row), deleted=row.status == "deleted")
+    async with connection(books.pool) as conn:
+        await key_store.mark_key_projected(conn, row.id, row.version)
+
+
+async def _project_account(books: Books, conn: Connection, account_id: str) -> None:
+    """Needs the projection lock, so that it does not meet a rebuild.
+
+    While Redis is whole, an account it lacks is a new one and may be opened; after a loss only the
+    rebuild may open, because only it has waited for what is pending.
+    """
+    whole = await books.projector.intact()
+    accounts = await state.whole_accounts(conn, [account_id], now_ms=books.now_ms())
+    for account in accounts:
+        await books.projector.account(account, open_account=whole)
+    if whole:
+        await state.mark_projected(conn, accounts)

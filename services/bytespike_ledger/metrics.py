@@ -1,0 +1,112 @@
+"""Every metric of the ledger. Labels are closed sets: reasons, checks, books, outcomes."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from bytespike_contracts.settlement import Outcome
+from bytespike_ledger.settle import ParkReason
+
+__all__ = ["LedgerMetrics"]
+
+
+class LedgerMetrics:
+    """Counters and gauges of one ledger process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.settled = Counter(
+            "bytespike_ledger_settled_events",
+            "Usage events settled, by how the request ended.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in Outcome:
+            self.settled.labels(outcome.value)
+        self.duplicates = Counter(
+            "bytespike_ledger_duplicate_events",
+            "Events delivered again after they were settled; ignored.",
+            registry=registry,
+        )
+        self.parked = Counter(
+            "bytespike_ledger_parked_events",
+            "Events put aside for a human because they cannot be applied.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in ParkReason:
+            self.parked.labels(reason.value)
+        self.deferred = Counter(
+            "bytespike_ledger_deferred_events",
+            "Deliveries put back because their price revision is not known yet.",
+            registry=registry,
+        )
+        self.price_differences = Counter(
+            "bytespike_ledger_price_differences",
+            "Events whose charge the router computed differently; the ledger's number counts.",
+            registry=registry,
+        )
+        self.cost = Counter(
+            "gateway_cost_micro_usd",
+            "Money of settled requests: what customers paid, what vendors will bill.",
+            ["book"],
+            registry=registry,
+        )
+        self.shortfall = Counter(
+            "bytespike_ledger_shortfall_micro_usd",
+            "Charges beyond what the balance could cover; our loss.",
+            registry=registry,
+        )
+        self.settle_lag = Histogram(
+            "bytespike_ledger_settle_lag_seconds",
+            "From the end of a request to its settlement.",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
+            registry=registry,
+        )
+        self.batch_seconds = Histogram(
+            "bytespike_ledger_batch_seconds",
+            "Transaction, projection and acknowledgement of one batch.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+            registry=registry,
+        )
+        self.holds_open = Gauge(
+            "bytespike_ledger_holds_open",
+            "Holds of running requests, as of the last sweep.",
+            registry=registry,
+        )
+        self.hold_age = Gauge(
+            "bytespike_ledger_hold_age_max_seconds",
+            "Age of the oldest open hold, as of the last sweep.",
+            registry=registry,
+        )
+        self.holds_expired = Counter(
+            "bytespike_ledger_holds_expired",
+            "Holds the sweeper returned because their owner died.",
+            registry=registry,
+        )
+        self.ghosts = Counter(
+            "bytespike_ledger_ghost_holds",
+            "Finished holds let go without their event having arrived here.",
+            ["settled"],
+            registry=registry,
+        )
+        self.rebuilds = Counter(
+            "bytespike_ledger_rebuilds",
+            "Times the projection was loaded into Redis from nothing.",
+            registry=registry,
+        )
+        self.audit_violations = Gauge(
+            "bytespike_ledger_audit_violations",
+            "Offenders found by the last audit; anything but 0 is an alert.",
+            ["check"],
+            registry=registry,
+        )
+        self.audited_at = Gauge(
+            "bytespike_ledger_audit_timestamp_seconds",
+            "When the last audit ended.",
+            registry=registry,
+        )
+        self.unprojected = Gauge(
+            "bytespike_ledger_unprojected_changes",
+            "Changes of keys and wallets that Redis does not have yet.",
+            registry=registry,
+        )

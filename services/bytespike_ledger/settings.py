@@ -1,0 +1,43 @@
+"""What the ledger can be told; read once when the process starts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from bytespike_runtime.settings import Port, Secret, ServiceSettings
+
+__all__ = ["LedgerSettings"]
+
+
+class LedgerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ledger's settings. Intervals are seconds."""
+
+    port: Port = 8083
+    ops_port: Port = 9083
+    postgres_url: Annotated[Secret, Meta(description="PostgreSQL URL; the truth about money")]
+    redis_url: Annotated[Secret, Meta(description="Redis URL; the projection admission reads")]
+    nats_url: Annotated[Secret, Meta(description="NATS URL; usage events arrive there")]
+    internal_token: Annotated[Secret, Meta(description="what the edge proves itself with")]
+    admin_token: Annotated[Secret, Meta(description="bearer token of /api/v1/admin")]
+    catalogue: Annotated[str, Meta(min_length=1, description="path of the catalogue TOML")]
+    postgres_pool: Annotated[
+        int, Meta(ge=4, le=100, description="most Postgres connections of this process")
+    ] = 10
+    audit_interval_s: Annotated[
+        float, Meta(ge=1, description="pause between two audits of the books")
+    ] = 60.0
+    sweep_interval_s: Annotated[
+        float, Meta(gt=0, le=60, description="pause between two sweeps of expired holds")
+    ] = 5.0
+    ghost_grace_s: Annotated[
+        float,
+        Meta(
+            ge=0, description="how long a finished hold may wait for its event before it is let go"
+        ),
+    ] = 120.0
+    rebuild_grace_s: Annotated[
+        float,
+        Meta(ge=0, description="how long routers get to put holds back after Redis was lost"),
+    ] = 2.0

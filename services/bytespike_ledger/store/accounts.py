@@ -1,0 +1,148 @@
+"""Accounts, organisations, balances and single transfers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from bytespike_ledger.store import Connection
+
+__all__ = [
+    "OrgRow",
+    "TransferKind",
+    "TransferRow",
+    "credit_balance",
+    "find_transfer",
+    "insert_account",
+    "insert_org",
+    "insert_transfer",
+    "list_orgs",
+    "lock_balance",
+    "read_org",
+]
+
+TransferKind = Literal["topup"]
+
+_ORG = """
+    select orgs.id, orgs.name, orgs.account_id, orgs.created_at, tier, concurrency,
+           posted_uusd as balance_uusd
+    from orgs join accounts on accounts.id = orgs.account_id
+              join balances on balances.account_id = orgs.account_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OrgRow:
+    """An organisation with its account and the settled balance of its wallet."""
+
+    id: str
+    name: str
+    account_id: str
+    created_at: datetime
+    tier: str
+    concurrency: int
+    balance_uusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRow:
+    """A movement of money as recorded."""
+
+    id: int
+    input_hash: bytes
+    created_at: datetime
+
+
+async def insert_account(conn: Connection, account_id: str, *, tier: str, concurrency: int) -> None:
+    """A customer account with an empty wallet, due to be opened in Redis."""
+    await conn.execute(
+        "insert into accounts (id, kind, tier, concurrency) values ($1, 'customer', $2, $3)",
+        account_id,
+        tier,
+        concurrency,
+    )
+    await conn.execute("insert into balances (account_id) values ($1)", account_id)
+
+
+async def insert_org(conn: Connection, org_id: str, account_id: str, name: str) -> None:
+    """An organisation that owns an account."""
+    await conn.execute(
+        "insert into orgs (id, account_id, name) values ($1, $2, $3)", org_id, account_id, name
+    )
+
+
+async def read_org(conn: Connection, org_id: str) -> OrgRow | None:
+    """One organisation, or None."""
+    row = await conn.fetchrow(f"{_ORG} where orgs.id = $1", org_id)
+    return None if row is None else OrgRow(**row)
+
+
+async def list_orgs(conn: Connection, *, after: str, limit: int) -> list[OrgRow]:
+    """A page of organisations by id, which is the order of their creation."""
+    rows = await conn.fetch(f"{_ORG} where orgs.id > $1 order by orgs.id limit $2", after, limit)
+    return [OrgRow(**row) for row in rows]
+
+
+async def find_transfer(conn: Connection, idempotency_key: str) -> TransferRow | None:
+    """The transfer recorded under a key, or None."""
+    row = await conn.fetchrow(
+        "select id, input_hash, created_at from transfers where idempotency_key = $1",
+        idempotency_key,
+    )
+    return None if row is None else TransferRow(**row)
+
+
+async def lock_balance(conn: Connection, account_id: str) -> int:
+    """Lock one balance row for this transaction; returns the posted micro-USD."""
+    posted: int = await conn.fetchval(
+        "select posted_uusd from balances where account_id = $1 for update", account_id
+    )
+    return posted
+
+
+async def credit_balance(conn: Connection, account_id: str, amount_uusd: int) -> None:
+    """Move the balance and mark it to be carried to Redis."""
+    await conn.execute(
+        """update balances set posted_uusd = posted_uusd + $2, version = version + 1,
+                               projection_due = true
+           where account_id = $1""",
+        account_id,
+        amount_uusd,
+    )
+
+
+async def insert_transfer(  # noqa: PLR0913 - one argument per column
+    conn: Connection,
+    kind: TransferKind,
+    *,
+    account_id: str,
+    against: str,
+    amount_uusd: int,
+    idempotency_key: str,
+    input_hash: bytes,
+    actor: str,
+    note: str,
+) -> TransferRow:
+    """Record a movement of ``amount_uusd`` from the house account ``against`` to the customer."""
+    row = await conn.fetchrow(
+        """with made as (
+               insert into transfers (kind, account_id, idempotency_key, input_hash, actor, note)
+               values ($1, $2, $3, $4, $5, $6)
+               returning id, input_hash, created_at
+           ), lines as (
+               insert into entries (transfer_id, line, account_id, amount_uusd)
+               select id, 1, $2, $8::bigint from made
+               union all select id, 2, $7, -$8::bigint from made
+           )
+           select id, input_hash, created_at from made""",
+        kind,
+        account_id,
+        idempotency_key,
+        input_hash,
+        actor,
+        note,
+        against,
+        amount_uusd,
+    )
+    return TransferRow(**row)

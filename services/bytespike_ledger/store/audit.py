@@ -1,0 +1,105 @@
+"""The audit's questions to Postgres. Each names every row it looked at and whether it is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bytespike_contracts.holds import WINDOWS
+from bytespike_ledger.store import Connection
+
+__all__ = ["Finding", "postgres_findings", "snapshot"]
+
+#: A full pass over the books may take longer than any statement of the service may.
+_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: how much was examined, how much is wrong, and the first offenders (ids only)."""
+
+    name: str
+    examined: int
+    violations: int
+    first: list[str]
+
+
+# Each query gives (offender, ok).
+_CHECKS = {
+    "transfers_sum_to_zero": """
+        select transfers.id::text as offender, coalesce(sum(amount_uusd), 1) = 0 as ok
+        from transfers left join entries on entries.transfer_id = transfers.id
+        group by transfers.id
+    """,
+    "balances_equal_entries": """
+        select account_id as offender, posted_uusd = coalesce(total, 0) as ok
+        from balances left join (
+            select account_id, sum(amount_uusd) as total from entries group by account_id
+        ) as sums using (account_id)
+    """,
+    "charges_equal_settlements": """
+        select coalesce(charged.request_id, substr(settled.idempotency_key, 8)) as offender,
+               charged.account_id is not distinct from settled.account_id
+               and charged.charge_uusd is not distinct from -settled.amount_uusd as ok
+        from (select * from usage where charge_uusd > 0) as charged
+        full join (
+            select idempotency_key, transfers.account_id, amount_uusd
+            from transfers join entries on entries.transfer_id = transfers.id
+                                       and entries.account_id = transfers.account_id
+            where kind = 'settle'
+        ) as settled on settled.idempotency_key = 'settle:' || charged.request_id
+    """,
+    "spend_equals_usage": """
+        select coalesce(scope, key_id) as offender, spent_uusd is not distinct from total as ok
+        from scope_spend full join (
+            select account_id, key_id, sum(charge_uusd) as total
+            from usage where charge_uusd > 0 group by account_id, key_id
+        ) as sums on sums.account_id = scope_spend.account_id and key_id = scope
+    """,
+    "buckets_equal_usage": """
+        with windows as (
+            select * from unnest($1::bigint[], $2::bigint[])
+                with ordinality as windows (width_ms, first_live, window_no)
+        ), live as (
+            select spend_buckets.* from spend_buckets join windows using (window_no)
+            where bucket >= first_live
+        ), sums as (
+            select account_id, key_id, window_no, admitted_ms / width_ms as bucket,
+                   sum(charge_uusd) as total
+            from usage, windows
+            where charge_uusd > 0 and admitted_ms / width_ms >= first_live
+            group by account_id, key_id, window_no, admitted_ms / width_ms
+        )
+        select concat_ws(':', coalesce(scope, key_id), coalesce(live.window_no, sums.window_no),
+                         coalesce(live.bucket, sums.bucket)) as offender,
+               settled_uusd is not distinct from total as ok
+        from live full join sums
+          on sums.account_id = live.account_id and key_id = scope
+         and sums.window_no = live.window_no and sums.bucket = live.bucket
+    """,
+}
+
+
+async def postgres_findings(conn: Connection, *, now_ms: int) -> list[Finding]:
+    """All checks, in the snapshot of the caller's transaction (see :func:`snapshot`)."""
+    findings = []
+    for name, query in _CHECKS.items():
+        arguments: list[list[int]] = []
+        if "$1" in query:
+            arguments = [
+                [window.bucket_ms for window in WINDOWS],
+                [window.first_live_bucket(now_ms) for window in WINDOWS],
+            ]
+        row = await conn.fetchrow(  # the queries are the constants above
+            f"""select count(*) as examined, count(*) filter (where not ok) as violations,
+                       (array_agg(offender) filter (where not ok))[1:10] as first
+                from ({query}) as looked_at""",  # noqa: S608
+            *arguments,
+            timeout=_TIMEOUT_S,
+        )
+        findings.append(Finding(name, row["examined"], row["violations"], row["first"] or []))
+    return findings
+
+
+async def snapshot(conn: Connection) -> None:
+    """Make the transaction just begun read one moment of the books, and nothing but read."""
+    await conn.execute("set transaction isolation level repeatable read, read only")
