@@ -7,7 +7,7 @@ example says.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -18,56 +18,7 @@ from hypothesis import strategies as st
 
 from bytespike_runtime.http_client import ClientError, HttpResponse, RequestBroken, ResponseBroken
 from bytespike_runtime.http_client.connection import Connection
-
-
-class SocketOptions:
-    """All a connection asks of the socket itself."""
-
-    def setsockopt(self, level: int, option: int, value: int) -> None:
-        pass
-
-
-class Wire(asyncio.Transport):
-    """Swallows what is written; knows whether it is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.closed = False
-
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        return SocketOptions() if name == "socket" else default
-
-    def write(self, data: object) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
-@dataclass
-class Owner:
-    """Records how an exchange ended."""
-
-    events: list[str] = field(default_factory=list)
-
-    def released(self, connection: Connection) -> None:
-        self.events.append("released")
-        connection.stay_idle(60)
-
-    def lost(self, connection: Connection) -> None:
-        self.events.append("lost")
+from tests.support.wire import Owner, Wire
 
 
 @dataclass(frozen=True)

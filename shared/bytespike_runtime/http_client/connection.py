@@ -187,6 +187,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             broken = str(error.__context__ or error)
+            self._reusable = False
         response = self._response
         if self._pieces and response is not None:
             body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -200,7 +201,7 @@ class Connection(asyncio.Protocol):
             if self._barren_bytes > _MAX_BARREN_BYTES and not broken:
                 broken = f"no progress in {_MAX_BARREN_BYTES} bytes"
         if self._complete:
-            self._conclude(clean=not broken)
+            self._conclude()
         elif broken:
             self._fail(BadResponse(broken), ResponseBroken(broken))
 
@@ -297,13 +298,10 @@ class Connection(asyncio.Protocol):
             waiter.set_result(response)
         self._wake_writer()
 
-    def _conclude(self, *, clean: bool) -> None:
+    def _conclude(self) -> None:
         response, self._response = self._response, None
         reusable = (
-            clean
-            and self._reusable
-            and not self._sending
-            and self._transport.get_write_buffer_size() == 0
+            self._reusable and not self._sending and self._transport.get_write_buffer_size() == 0
         )
         self._complete = False
         self._served += 1

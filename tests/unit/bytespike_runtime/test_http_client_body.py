@@ -199,7 +199,7 @@ async def test_a_sink_can_ask_for_a_pause(client: HttpClient) -> None:
             calls += 1
             return False
 
-        pump = asyncio.create_task(response.pump(sink, idle_timeout_s=0.1))
+        pump = asyncio.create_task(response.pump(sink, idle_timeout_s=0.03))
         await eventually(lambda: calls == 1)
         await stalled(server)  # takes longer than the idle timeout, which stands still
         assert calls == 1
@@ -312,6 +312,15 @@ async def test_a_slow_drip_is_not_a_stall(client: HttpClient, push: bool) -> Non
         received: list[bytes] = []
         await collect(response, received, push=push, idle_timeout_s=0.3)
         assert b"".join(received) == b"." * 20
+
+
+async def test_the_first_byte_clock_stops_at_the_head(client: HttpClient) -> None:
+    async with raw_server(paced) as server:
+        response = await call(client, server, first_byte_timeout_s=0.05)
+        await asyncio.sleep(0.1)  # nobody reads, and nobody is in a hurry
+        server.go.set()
+        body = await response.read(limit_bytes=100, idle_timeout_s=2)
+        assert body == b"onetwothree"
 
 
 # Giving up

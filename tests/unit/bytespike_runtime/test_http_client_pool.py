@@ -89,6 +89,17 @@ async def test_a_server_that_closes_while_idle_costs_nothing() -> None:
         await client.close()
 
 
+async def test_a_connection_that_is_closing_is_not_taken() -> None:
+    client = HttpClient()
+    async with raw_server(polite) as server:
+        await call(client, server)
+        (pool,) = client._pools.values()
+        (connection,) = pool._idle
+        connection._transport.abort()  # the loop tells the connection in its next turn only
+        assert not (await call(client, server)).reused
+        await client.close()
+
+
 async def test_an_idle_connection_expires() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -148,7 +159,7 @@ async def test_nobody_there_is_a_failed_connect() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: refused, and nobody else gets it
         client = HttpClient(max_connections_per_origin=1)
         for _ in range(3):
-            with pytest.raises(ConnectFailed) as caught:
+            with pytest.raises(ConnectFailed, match="cannot connect") as caught:
                 await call(client, f"http://127.0.0.1:{taken.getsockname()[1]}")
             assert not caught.value.sent
         await client.close()
