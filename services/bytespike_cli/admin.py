@@ -26,8 +26,10 @@ def run_admin(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> i
     except (ApiError, ValueError) as error:
         print(f"bytespike admin: {error}", file=sys.stderr)
         return 1
-    print(answer.decode() if args.json else args.show(decode(answer)))
-    return 0
+    content = decode(answer)
+    print(answer.decode() if args.json else args.show(content))
+    # An audit that found something is a failure, so that a cron job needs no parser.
+    return 0 if content.get("clean", True) else 1
 
 
 async def _ask(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> bytes:

@@ -8,7 +8,7 @@ from bytespike_cli.tables import fields, table
 
 _ORG_COLUMNS = ("id", "name", "tier", "concurrency", "balance_usd")
 _KEY_COLUMNS = ("id", "name", "status", "hint", "group", "scopes", "quota", "expires_at")
-_CHECK_COLUMNS = ("check", "ok", "count", "first")
+_CHECK_COLUMNS = ("name", "examined", "violations", "first")
 
 
 def thing(answer: Any) -> str:
@@ -28,5 +28,5 @@ def new_key(answer: Any) -> str:
 
 
 def audit(answer: Any) -> str:
-    verdict = "The books are right." if answer["ok"] else "THE BOOKS ARE WRONG."
+    verdict = "The books are right." if answer["clean"] else "THE BOOKS ARE WRONG."
     return f"{table(answer['checks'], _CHECK_COLUMNS)}\n\n{verdict}"
