@@ -126,6 +126,14 @@ class Call:
             overhead_ms=round(self.overhead_s * 1000, 2),
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
-            client_left=self.client_left,
-            replayed=self.replayed,
+            **self._oddities(),
         )
+
+    def _oddities(self) -> dict[str, bool]:
+        """What is only worth a field when it happened."""
+        odd = {}
+        if self.client_left:
+            odd["client_left"] = True
+        if self.replayed:
+            odd["replayed"] = True
+        return odd

@@ -6,7 +6,7 @@ vendor's to judge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from bytespike_contracts.catalogue import Catalogue, Model
 from bytespike_contracts.errors import ErrorCode, GatewayError
@@ -19,8 +19,7 @@ from bytespike_protocols.splice import shallow
 __all__ = ["Offer", "counted_model", "make_offer"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """A request priced before it runs; ``price_revision`` names the prices it was priced at."""
 
     model: str
@@ -49,7 +48,7 @@ def make_offer(body: bytes, *, catalogue: Catalogue, group: str) -> Offer:
             f"model {model.id} has no price yet and cannot be used",
             headers={"Retry-After": "60"},
         )
-    bound = worst_case(body, fields, max_tokens=head.max_tokens, model=model, rates=rates)
+    bound = worst_case(len(body), fields, max_tokens=head.max_tokens, model=model, rates=rates)
     return Offer(
         model=model.id,
         stream=head.stream,

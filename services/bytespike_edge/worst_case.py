@@ -3,15 +3,15 @@
 The hold taken at admission is this number, so it must lean to the dear side without refusing
 customers who can pay: too low and a wallet pays less than was delivered (our loss, see the ledger's
 shortfall), too high and a customer is refused with money left. No tokenizer runs here; each
-constant says where it comes from. What is counted can never be hidden from the count by spelling:
-a body that escapes plain letters is read with the escapes undone.
+constant says where it comes from. The body is read by structure, not by searching for words, so
+nothing can be hidden by escapes or faked inside a text; what cannot be read is taken at its
+dearest, because the vendor will refuse it and a refusal is free.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -39,11 +39,6 @@ DEFAULT_SEARCHES = 10
 #: What one search adds to the input: some ten results, each an excerpt of a page.
 SEARCH_RESULT_TOKENS = 4_000
 
-#: Escapes of ASCII letters, digits' neighbours and ``_``: JSON encoders never write these, so
-#: somebody is hiding a word. (``\u003c`` and its like are ordinary and do not match.)
-_HIDDEN_LETTER = re.compile(rb"\\u00[4-7]", re.IGNORECASE)
-_decode_messages = msgspec.json.Decoder(list[object]).decode
-
 
 class WorstCase(NamedTuple):
     """The upper bound of a request: ``usage`` priced at the rates it was estimated for."""
@@ -58,114 +53,179 @@ class WorstCase(NamedTuple):
         return usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
 
 
-class _Tool(msgspec.Struct):
-    type: str | None = None
-    max_uses: int | None = None
-
-
-_decode_tools = msgspec.json.Decoder(list[_Tool]).decode
-
-
 def worst_case(
-    body: bytes, fields: Mapping[str, msgspec.Raw], *, max_tokens: int, model: Model, rates: Rates
+    body_bytes: int,
+    fields: Mapping[str, msgspec.Raw],
+    *,
+    max_tokens: int,
+    model: Model,
+    rates: Rates,
 ) -> WorstCase:
-    """The bound for a Messages body whose top level is ``fields``.
+    """The bound for a Messages body of ``body_bytes`` whose top level is ``fields``.
 
-    Input and output are each bounded by the context window: the vendor refuses anything beyond, and
-    a refusal is free.
+    Input and output are each bounded by the context window: the vendor refuses anything beyond.
     """
-    hidden = b"\\u00" in body and _HIDDEN_LETTER.search(body) is not None
-    input_tokens = -(-len(body) // BYTES_PER_TOKEN)
-    if hidden or b'"image"' in body or b'"document"' in body:
-        input_tokens = _with_media(len(body), fields.get("messages"))
-    searches = 0
-    if "tools" in fields:
-        input_tokens += TOOL_PROMPT_TOKENS
-        if hidden or b"web_search_" in body:
-            searches = _searches(fields["tools"])
+    try:
+        found = _read(fields)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = _unreadable(fields)
+    text_tokens = -(-(body_bytes - found.media_bytes) // BYTES_PER_TOKEN)
+    input_tokens = min(text_tokens + found.extra_tokens, model.context_window)
     # Search results come on top of the window: they arrive in later steps, each billed again.
-    input_tokens = min(input_tokens, model.context_window) + searches * SEARCH_RESULT_TOKENS
-    bucket = _dearest_bucket(body, rates) if hidden or b"cache_control" in body else "input_tokens"
+    input_tokens += found.searches * SEARCH_RESULT_TOKENS
     usage = TokenUsage(
-        **{bucket: input_tokens},
+        **{_dearest_bucket(found, rates): input_tokens},
         output_tokens=min(max_tokens, model.context_window),
-        web_searches=searches,
+        web_searches=found.searches,
     )
     return WorstCase(usage, price(usage, rates))
 
 
-def _dearest_bucket(body: bytes, rates: Rates) -> str:
-    """Where every input token would go if the whole prompt were written to the cache."""
-    candidates = {
-        "input_tokens": rates.input_uusd,
-        "cache_write_5m_tokens": rates.cache_write_5m_uusd,
-    }
-    if b"1h" in body or b"\\u00" in body:
-        candidates["cache_write_1h_tokens"] = rates.cache_write_1h_uusd
-    return max(candidates, key=candidates.__getitem__)
+class _Found:
+    """What a body holds besides text."""
+
+    __slots__ = ("cache_1h", "cache_5m", "extra_tokens", "media_bytes", "searches")
+
+    def __init__(self) -> None:
+        self.cache_5m = False
+        self.cache_1h = False
+        #: Tokens that no byte of the body stands for, media included.
+        self.extra_tokens = 0
+        #: Bytes that are base64, not text.
+        self.media_bytes = 0
+        self.searches = 0
+
+    def note_cache(self, control: _CacheControl | None) -> None:
+        if control is not None:
+            self.cache_5m = True
+            self.cache_1h = self.cache_1h or control.ttl == "1h"
 
 
-def _searches(tools: msgspec.Raw) -> int:
-    try:
-        declared = _decode_tools(tools)
-    except msgspec.DecodeError:  # the vendor will refuse it; until then it is held for dearly
-        return DEFAULT_SEARCHES
-    return sum(
-        DEFAULT_SEARCHES if tool.max_uses is None else max(0, tool.max_uses)
-        for tool in declared
-        if tool.type is not None and tool.type.startswith("web_search_")
-    )
+# Views of the parts that matter; everything they do not name is skipped, not checked. Where the
+# vendor allows several shapes, so do they. They live for one call and form no cycles: no gc.
 
 
-def _with_media(body_bytes: int, messages: msgspec.Raw | None) -> int:
-    """Tokens of a body in which some bytes are base64 of a picture or a page, not text."""
-    media_bytes = media_tokens = 0
-    for block in _media_blocks(messages):
-        size, tokens = _media_size(block)
-        media_bytes += size
-        media_tokens += tokens
-    return -(-(body_bytes - media_bytes) // BYTES_PER_TOKEN) + media_tokens
+class _CacheControl(msgspec.Struct, gc=False):
+    ttl: str | None = None
 
 
-def _media_blocks(messages: msgspec.Raw | None) -> list[dict[str, object]]:
-    """Image and document blocks where the vendor reads them as such, and only there: the same
-    shape inside a tool's arguments is text to the model.
-    """
-    try:
-        turns = _decode_messages(messages) if messages is not None else []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
-    found: list[dict[str, object]] = []
-    pending = [turn.get("content") for turn in turns if isinstance(turn, dict)]
-    while pending:
-        content = pending.pop()
-        for block in content if isinstance(content, list) else ():
-            if not isinstance(block, dict):
-                continue
-            if block.get("type") in ("image", "document"):
-                found.append(block)
-                pending.append(_nested(block.get("source")))
-            elif block.get("type") == "tool_result":
-                pending.append(block.get("content"))
+class _Anything(msgspec.Struct, gc=False):
+    """An object whose fields are of no interest."""
+
+
+class _Source(msgspec.Struct, gc=False):
+    type: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"")
+    content: str | list[_Block | str] | None = None
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: str | None = None
+    cache_control: _CacheControl | None = None
+    source: str | _Source | None = None
+    content: str | list[_Block | str] | _Anything | None = None
+
+
+class _Turn(msgspec.Struct, gc=False):
+    content: str | list[_Block | str] | None = None
+
+
+class _Tool(msgspec.Struct, gc=False):
+    type: str | None = None
+    max_uses: int | None = None
+    cache_control: _CacheControl | None = None
+
+
+_decode_turns = msgspec.json.Decoder(list[_Turn]).decode
+_decode_system = msgspec.json.Decoder(str | list[_Block | str] | None).decode
+_decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
+_decode_cache_control = msgspec.json.Decoder(_CacheControl | None).decode
+
+
+def _read(fields: Mapping[str, msgspec.Raw]) -> _Found:
+    found = _Found()
+    for turn in _decode_turns(fields["messages"]):
+        if type(turn.content) is list:
+            _note_blocks(turn.content, found)
+    if "system" in fields:
+        system = _decode_system(fields["system"])
+        if type(system) is list:
+            _note_blocks(system, found)
+    if "tools" in fields:
+        _note_tools(_decode_tools(fields["tools"]) or [], found)
+    if "cache_control" in fields:
+        found.note_cache(_decode_cache_control(fields["cache_control"]))
     return found
 
 
-def _nested(source: object) -> object:
-    """The blocks inside a document of source type ``content``."""
-    return source.get("content") if isinstance(source, dict) else None
+def _unreadable(fields: Mapping[str, msgspec.Raw]) -> _Found:
+    found = _Found()
+    found.cache_5m = found.cache_1h = True
+    if "tools" in fields:
+        found.extra_tokens = TOOL_PROMPT_TOKENS
+        found.searches = DEFAULT_SEARCHES
+    return found
 
 
-def _media_size(block: dict[str, object]) -> tuple[int, int]:
-    """``(bytes of the body that are not text, tokens they stand for)`` of one block."""
-    source = block.get("source")
-    kind = source.get("type") if isinstance(source, dict) else None
-    data = source.get("data") if isinstance(source, dict) else None
-    encoded = len(data) if kind == "base64" and isinstance(data, str) else 0
-    if block["type"] == "image":
-        return encoded, IMAGE_TOKENS
-    if kind in ("text", "content"):
-        return 0, 0  # text counts by its bytes, nested blocks are met on their own
-    if kind == "base64":
-        pages = min(MAX_PAGES, -(-encoded * 3 // 4 // BYTES_PER_PAGE) or 1)
-        return encoded, pages * PAGE_TOKENS
-    return 0, MAX_PAGES * PAGE_TOKENS
+def _note_tools(tools: list[_Tool], found: _Found) -> None:
+    if tools:
+        found.extra_tokens += TOOL_PROMPT_TOKENS
+    for tool in tools:
+        found.note_cache(tool.cache_control)
+        if tool.type is not None and tool.type.startswith("web_search_"):
+            found.searches += DEFAULT_SEARCHES if tool.max_uses is None else max(0, tool.max_uses)
+
+
+def _note_blocks(blocks: list[_Block | str], found: _Found) -> None:
+    for block in _flat(blocks):
+        found.note_cache(block.cache_control)
+        if block.type == "image":
+            found.extra_tokens += IMAGE_TOKENS
+            found.media_bytes += _encoded_bytes(block.source)
+        elif block.type == "document":
+            found.extra_tokens += _document_tokens(block.source)
+            found.media_bytes += _encoded_bytes(block.source)
+
+
+def _flat(blocks: list[_Block | str]) -> Iterator[_Block]:
+    """The blocks and those inside tool results and documents. Nowhere else does the vendor read
+    blocks: an image's shape inside a tool's arguments is text to the model.
+    """
+    pending: list[Any] = [blocks]
+    while pending:
+        for block in pending.pop():
+            if type(block) is not _Block:
+                continue
+            yield block
+            if block.type == "tool_result" and type(block.content) is list:
+                pending.append(block.content)
+            elif type(block.source) is _Source and type(block.source.content) is list:
+                pending.append(block.source.content)
+
+
+def _encoded_bytes(source: str | _Source | None) -> int:
+    if type(source) is not _Source or source.type != "base64":
+        return 0
+    return len(memoryview(source.data))
+
+
+def _document_tokens(source: str | _Source | None) -> int:
+    if type(source) is not _Source:
+        return 0
+    if source.type in ("text", "content"):
+        return 0  # text counts by its bytes, nested blocks are met on their own
+    encoded_bytes = _encoded_bytes(source)
+    if not encoded_bytes:
+        return MAX_PAGES * PAGE_TOKENS
+    pages = -(-encoded_bytes * 3 // 4 // BYTES_PER_PAGE)  # base64: three bytes in four
+    return min(MAX_PAGES, max(1, pages)) * PAGE_TOKENS
+
+
+def _dearest_bucket(found: _Found, rates: Rates) -> str:
+    """Where every input token would cost most if the whole prompt were written to the cache."""
+    bucket, rate = "input_tokens", rates.input_uusd
+    if found.cache_5m and rates.cache_write_5m_uusd > rate:
+        bucket, rate = "cache_write_5m_tokens", rates.cache_write_5m_uusd
+    if found.cache_1h and rates.cache_write_1h_uusd > rate:
+        bucket = "cache_write_1h_tokens"
+    return bucket

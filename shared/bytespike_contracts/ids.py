@@ -23,6 +23,8 @@ __all__ = [
 ]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+#: Two characters (ten bits) at a time: ids are minted on every request.
+_CROCKFORD_PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
 _CROCKFORD_VALUE = {char: value for value, char in enumerate(_CROCKFORD)}
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -41,8 +43,8 @@ def mint_id(prefix: str, now_ms: int, entropy: bytes) -> str:
     bytes.
     """
     value = (now_ms << 80) | int.from_bytes(entropy[:10], "big")
-    chars = [_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(chars)}"
+    pairs = [_CROCKFORD_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def request_time_ms(request_id: str) -> int:
