@@ -84,7 +84,7 @@ class ClientStream:
         if transport is not None:
             transport.abort()
 
-    def when_left(self, callback: Callable[[], None]) -> None:
+    def when_left(self, callback: Callable[[], object]) -> None:
         """Call back when the client leaves (at once if it has)."""
         self._gone.add_done_callback(lambda _: callback())
 

@@ -16,15 +16,13 @@ import msgspec
 from aiohttp import web
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_contracts.principal import COST_HEADER, Principal
+from bytespike_contracts.principal import COST_HEADER
 from bytespike_contracts.settlement import Outcome
-from bytespike_contracts.usage import Attempt
 from bytespike_protocols.anthropic.failure import decode_error, encode_stream_error, status_of
 from bytespike_protocols.anthropic.usage import UsageTap
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.splice import replace_field
 from bytespike_runtime.http_client import HttpResponse
-from bytespike_runtime.logs import get_logger
 from bytespike_text.attempts import (
     AttemptFailed,
     CallersFault,
@@ -38,8 +36,10 @@ from bytespike_text.catalogue_file import RoutingTable
 from bytespike_text.channels import Channels
 from bytespike_text.client import ClientLeft, ClientStream, KeepAlive
 from bytespike_text.errors import passed_through, refusal
-from bytespike_text.metrics import Labels, TextMetrics
+from bytespike_text.job import Job
+from bytespike_text.metrics import TextMetrics
 from bytespike_text.relay import StreamRelay
+from bytespike_text.report import Facts, report
 from bytespike_text.routing import (
     Lane,
     allows_betas,
@@ -48,28 +48,12 @@ from bytespike_text.routing import (
     soonest_return_s,
     split_betas,
 )
+from bytespike_text.second_book import Stopwatch, UpstreamTry
 from bytespike_text.supervisor import Supervisor
 from bytespike_text.upstream import Call, Upstream
-from bytespike_text.usage import Books, Ending, Settlement, completion, departure, upstream_cost
+from bytespike_text.usage import Books, Ending, Settlement, completion, departure
 
-__all__ = ["Exchange", "Job", "Means"]
-
-_log = get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What the handler understood of a request. ``model_name`` is the body's spelling."""
-
-    route: str
-    principal: Principal
-    model_id: str
-    model_name: str
-    stream: bool
-    path: str
-    headers: tuple[tuple[str, str], ...]
-    betas: tuple[str, ...]
-    body: bytes
+__all__ = ["Exchange", "Means"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,49 +76,6 @@ _EVENT_STREAM = "text/event-stream; charset=utf-8"
 _BROKEN = Ending(outcome=Outcome.BROKE_UPSTREAM, status=200)
 
 
-class _Stopwatch:
-    """Adds up the time spent inside its ``with`` blocks."""
-
-    __slots__ = ("_since_s", "total_s")
-
-    def __init__(self) -> None:
-        self.total_s = 0.0
-        self._since_s = 0.0
-
-    def __enter__(self) -> None:
-        self._since_s = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self.total_s += time.monotonic() - self._since_s
-
-
-class _Try:
-    """One upstream call under way, to become a line of the second book."""
-
-    __slots__ = ("failure", "lane", "recorded", "started_s", "status", "tap")
-
-    def __init__(self, lane: Lane) -> None:
-        self.lane = lane
-        self.started_s = time.monotonic()
-        self.status = 0
-        self.failure: Failure | None = None
-        self.tap = UsageTap()
-        self.recorded = False
-
-    def line(self, model_id: str) -> Attempt:
-        """What the vendor will bill us for this call, as far as anybody knows now."""
-        usage, cost_uusd, estimated = upstream_cost(self.tap, self.lane.cost_rates.get(model_id))
-        return Attempt(
-            channel=self.lane.id,
-            status=self.status,
-            duration_ms=_ms(time.monotonic() - self.started_s),
-            cost_uusd=cost_uusd,
-            usage=usage,
-            estimated=estimated,
-            error_type="" if self.failure is None else self.failure.kind.value,
-        )
-
-
 class Exchange:
     """Runs one :class:`Job`. ``answer`` is what the handler returns to the server."""
 
@@ -144,7 +85,7 @@ class Exchange:
         self._request_id = job.principal.request_id
         self._client = ClientStream(request)
         self._relay: StreamRelay | None = None
-        self._try: _Try | None = None
+        self._try: UpstreamTry | None = None
         self._tries = 0
         self._tried: set[str] = set()
         self._again: Lane | None = None
@@ -153,7 +94,7 @@ class Exchange:
         self._left: Ending | None = None
         self._error_type = ""
         self._arrived_s = time.monotonic()
-        self._vendor_time = _Stopwatch()
+        self._vendor_time = Stopwatch()
         self._first_byte_s: float | None = None
         grant = job.principal.grant
         self._settlement: Settlement | None = None
@@ -199,7 +140,7 @@ class Exchange:
         """Call one lane after another until one answers or none is left to try."""
         while True:
             lane = self._choose()
-            attempt = self._try = _Try(lane)
+            attempt = self._try = UpstreamTry(lane)
             breaker = self._means.channels[lane.id]
             breaker.started(attempt.started_s)
             try:
@@ -241,7 +182,7 @@ class Exchange:
         self._tried.add(lane_or_none.id)
         return lane_or_none
 
-    async def _call(self, attempt: _Try) -> web.StreamResponse:
+    async def _call(self, attempt: UpstreamTry) -> web.StreamResponse:
         lane, job = attempt.lane, self._job
         betas, dropped = split_betas(lane.channel, job.betas)
         self._dropped = dropped
@@ -258,7 +199,7 @@ class Exchange:
         finally:
             response.abort()
 
-    async def _deliver(self, attempt: _Try, response: HttpResponse) -> web.StreamResponse:
+    async def _deliver(self, attempt: UpstreamTry, response: HttpResponse) -> web.StreamResponse:
         """An answer in one piece."""
         with self._vendor_time:
             body = await self._means.upstream.read(attempt.lane, response)
@@ -279,7 +220,7 @@ class Exchange:
             headers[COST_HEADER] = str(self._settlement.charge_uusd)
         return web.Response(status=200, body=body, headers=headers)
 
-    def _inspect(self, attempt: _Try, body: bytes) -> None:
+    def _inspect(self, attempt: UpstreamTry, body: bytes) -> None:
         """Look whether a 200 is the success it claims to be, and read its usage."""
         if self._settlement is None:
             detail = decode_error(body)
@@ -298,7 +239,7 @@ class Exchange:
             raise AttemptFailed(failure)
         raise CallersFault(status, body)
 
-    async def _stream(self, attempt: _Try, response: HttpResponse) -> web.StreamResponse:
+    async def _stream(self, attempt: UpstreamTry, response: HttpResponse) -> web.StreamResponse:
         """An answer in events."""
         idle_timeout_s = attempt.lane.channel.idle_timeout_s
         relay = StreamRelay(
@@ -308,6 +249,7 @@ class Exchange:
             spawn=self._means.supervisor.spawn,
         )
         attempt.tap = relay.tap
+        self._client.when_left(self._departed)
         with self._vendor_time:
             held = await relay.first_event(idle_timeout_s=idle_timeout_s)
         self._note_success(attempt)
@@ -316,19 +258,20 @@ class Exchange:
         await self._client.open(
             self._headers(response.headers.get("content-type") or _EVENT_STREAM)
         )
-        self._client.when_left(lambda: self._note_leaving(relay.tap))
         self._relay = relay
         await relay.relay(held, idle_timeout_s=idle_timeout_s)
         if not relay.tap.finished:
             # It ended by an error event of the vendor's own, which the client has.
+            self._error_type = ErrorCode.BAD_UPSTREAM.value
             self._record(attempt)
-            self._settle(self._left or _BROKEN)
+            self._settle(self._left or replace(_BROKEN, error_type=self._error_type))
         return self._opened()
 
     # How it ends.
 
-    def _complete(self, attempt: _Try) -> None:
+    def _complete(self, attempt: UpstreamTry) -> None:
         """The terminal event has come and is about to be relayed."""
+        self._note_first_byte()
         self._record(attempt)
         ending = completion(attempt.tap)
         if self._left is not None:
@@ -379,8 +322,7 @@ class Exchange:
 
     def _abandon(self) -> web.StreamResponse:
         """The client has left and its channel does not drain."""
-        tap = UsageTap() if self._relay is None else self._relay.tap
-        self._settle(self._left or departure(tap))
+        self._settle(self._departed())
         return self._opened()
 
     def _give_up(self) -> web.StreamResponse:
@@ -388,8 +330,12 @@ class Exchange:
         error = GatewayError(ErrorCode.INTERNAL_ERROR, "the request could not be completed")
         return self._refuse(error)
 
-    def _note_leaving(self, tap: UsageTap) -> None:
-        self._left = departure(tap)
+    def _departed(self) -> Ending:
+        """The client has left: what it owes is decided now."""
+        if self._left is None:
+            # What the tap has seen before the relay began was held back, not delivered.
+            self._left = departure(UsageTap() if self._relay is None else self._relay.tap)
+        return self._left
 
     def _settle(self, ending: Ending) -> None:
         if self._settlement is not None:
@@ -400,10 +346,10 @@ class Exchange:
 
     # Notes taken on the way.
 
-    def _note_success(self, attempt: _Try) -> None:
+    def _note_success(self, attempt: UpstreamTry) -> None:
         self._means.channels[attempt.lane.id].succeeded(time.monotonic())
 
-    def _note_failure(self, attempt: _Try, failure: Failure) -> None:
+    def _note_failure(self, attempt: UpstreamTry, failure: Failure) -> None:
         attempt.failure = failure
         attempt.status = failure.status or attempt.status
         self._failures.append(failure)
@@ -413,9 +359,10 @@ class Exchange:
             self._again = attempt.lane
 
     def _note_first_byte(self) -> None:
-        self._first_byte_s = time.monotonic()
+        if self._first_byte_s is None:
+            self._first_byte_s = time.monotonic()
 
-    def _record(self, attempt: _Try) -> None:
+    def _record(self, attempt: UpstreamTry) -> None:
         """Enter the attempt in the second book, once."""
         if attempt.recorded:
             return
@@ -463,40 +410,23 @@ class Exchange:
         self._means.metrics.pings.inc()
 
     def _report(self, status: int) -> None:
-        """The canonical log line, and the metrics of the request as a whole."""
-        ended_s = time.monotonic()
-        job, metrics, settlement = self._job, self._means.metrics, self._settlement
-        lane = None if self._try is None else self._try.lane
-        provider = "none" if lane is None else lane.channel.dialect
-        labels = Labels("anthropic", job.model_id, provider, "true" if job.stream else "false")
-        metrics.duration.labels(*labels).observe(ended_s - self._arrived_s)
-        answered_s = self._first_byte_s or ended_s
-        metrics.overhead.observe(max(0.0, answered_s - self._arrived_s - self._vendor_time.total_s))
-        if job.stream and self._first_byte_s is not None:
-            metrics.first_token.labels(*labels).observe(self._first_byte_s - self._arrived_s)
-        if self._error_type:
-            metrics.errors.labels(self._error_type).inc()
-        ending = None if settlement is None else settlement.ending
-        if ending is not None and ending.usage is not None:
-            metrics.served(ending.usage, model_id=job.model_id, provider=provider)
-        _log.info(
-            "request",
-            request_id=self._request_id,
-            route=job.route,
-            account_id=job.principal.account_id,
-            key_id=job.principal.key_id,
-            model=job.model_id,
-            channel=None if lane is None else lane.id,
-            stream=job.stream,
-            status=status,
-            outcome=None if ending is None else ending.outcome.value,
-            error_type=self._error_type or None,
-            attempts=self._tries,
-            charge_uusd=0 if settlement is None else settlement.charge_uusd,
-            estimated=ending is not None and ending.estimated,
-            duration_ms=_ms(ended_s - self._arrived_s),
-            upstream_ms=_ms(self._vendor_time.total_s),
-            client_left=self._client.left,
+        settlement, attempt = self._settlement, self._try
+        report(
+            self._means.metrics,
+            Facts(
+                job=self._job,
+                lane=None if attempt is None else attempt.lane,
+                status=status,
+                ending=None if settlement is None else settlement.ending,
+                charge_uusd=0 if settlement is None else settlement.charge_uusd,
+                error_type=self._error_type,
+                attempts=self._tries,
+                arrived_s=self._arrived_s,
+                first_byte_s=self._first_byte_s,
+                ended_s=time.monotonic(),
+                vendor_s=self._vendor_time.total_s,
+                client_left=self._client.left,
+            ),
         )
 
 

@@ -23,7 +23,8 @@ from bytespike_protocols.errors import BadClientMessage
 from bytespike_protocols.splice import shallow
 from bytespike_runtime.settings import Secret
 from bytespike_text.errors import refusal
-from bytespike_text.exchange import Exchange, Job, Means
+from bytespike_text.exchange import Exchange, Means
+from bytespike_text.job import Job
 
 __all__ = ["Handlers"]
 

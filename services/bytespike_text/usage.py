@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bytespike_contracts.money import MicroUsd, Rates, TokenUsage, price
+from bytespike_contracts.money import MicroUsd, TokenUsage
 from bytespike_contracts.principal import Grant, Principal
 from bytespike_contracts.settlement import Outcome, charge
 from bytespike_contracts.usage import Attempt, UsageEvent
@@ -25,7 +25,6 @@ __all__ = [
     "completion",
     "departure",
     "token_usage",
-    "upstream_cost",
 ]
 
 _log = get_logger()
@@ -68,15 +67,6 @@ def departure(tap: UsageTap) -> Ending:
         usage=token_usage(tap.usage_so_far),
         estimated=tap.usage is None,
     )
-
-
-def upstream_cost(tap: UsageTap, rates: Rates | None) -> tuple[TokenUsage, int, bool]:
-    """Second book: usage, its cost to us in micro-USD, and whether we had to count it ourselves."""
-    if not tap.started:
-        return TokenUsage(), 0, False
-    usage = token_usage(tap.usage_so_far)
-    cost_uusd = 0 if rates is None else price(usage, rates)
-    return usage, cost_uusd, tap.usage is None
 
 
 @dataclass(frozen=True, slots=True)

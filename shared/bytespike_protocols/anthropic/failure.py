@@ -41,6 +41,7 @@ _DEFAULT_STATUS = 500
 
 # A stream's status line is long gone, so its errors go by our code alone.
 _STREAM_TYPE_BY_CODE = {
+    "invalid_request": "invalid_request_error",
     "upstream_timeout": "timeout_error",
     "upstream_overloaded": "overloaded_error",
 }

@@ -1,0 +1,28 @@
+"""What the handler understood of a request, for everything behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bytespike_contracts.principal import Principal
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One request. ``model_id`` is the catalogue's name, ``model_name`` the body's spelling;
+    ``path`` goes to the vendor as it is, query included; ``headers`` and ``betas`` are what of the
+    client's headers may go with it.
+    """
+
+    route: Literal["messages", "count_tokens"]
+    principal: Principal
+    model_id: str
+    model_name: str
+    stream: bool
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    betas: tuple[str, ...]
+    body: bytes

@@ -1,0 +1,75 @@
+"""The end of a request as operators see it: one canonical log line, and its metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bytespike_runtime.logs import get_logger
+from bytespike_text.job import Job
+from bytespike_text.metrics import Labels, TextMetrics
+from bytespike_text.routing import Lane
+from bytespike_text.usage import Ending
+
+__all__ = ["Facts", "report"]
+
+_log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Times are monotonic seconds; ``vendor_s`` is the time spent waiting for vendors up to the
+    first byte, ``lane`` the last one called.
+    """
+
+    job: Job
+    lane: Lane | None
+    status: int
+    ending: Ending | None
+    charge_uusd: int
+    error_type: str
+    attempts: int
+    arrived_s: float
+    first_byte_s: float | None
+    ended_s: float
+    vendor_s: float
+    client_left: bool
+
+
+def report(metrics: TextMetrics, facts: Facts) -> None:
+    """Count and log the request."""
+    _count(metrics, facts)
+    job, ending = facts.job, facts.ending
+    _log.info(
+        "request",
+        request_id=job.principal.request_id,
+        route=job.route,
+        account_id=job.principal.account_id,
+        key_id=job.principal.key_id,
+        model=job.model_id,
+        channel=None if facts.lane is None else facts.lane.id,
+        stream=job.stream,
+        status=facts.status,
+        outcome=None if ending is None else ending.outcome.value,
+        error_type=facts.error_type or None,
+        attempts=facts.attempts,
+        charge_uusd=facts.charge_uusd,
+        estimated=ending is not None and ending.estimated,
+        duration_ms=round((facts.ended_s - facts.arrived_s) * 1000),
+        upstream_ms=round(facts.vendor_s * 1000),
+        client_left=facts.client_left,
+    )
+
+
+def _count(metrics: TextMetrics, facts: Facts) -> None:
+    job = facts.job
+    provider = "none" if facts.lane is None else facts.lane.channel.dialect
+    labels = Labels("anthropic", job.model_id, provider, "true" if job.stream else "false")
+    metrics.duration.labels(*labels).observe(facts.ended_s - facts.arrived_s)
+    answered_s = facts.first_byte_s or facts.ended_s
+    metrics.overhead.observe(max(0.0, answered_s - facts.arrived_s - facts.vendor_s))
+    if job.stream and facts.first_byte_s is not None:
+        metrics.first_token.labels(*labels).observe(facts.first_byte_s - facts.arrived_s)
+    if facts.error_type:
+        metrics.errors.labels(facts.error_type).inc()
+    if facts.ending is not None and facts.ending.usage is not None:
+        metrics.served(facts.ending.usage, model_id=job.model_id, provider=provider)
