@@ -1,0 +1,140 @@
+"""``bytespike admin`` as an operator types it, against the running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sys
+from typing import Any
+
+import pytest
+
+from tests.support.gateway import Gateway
+from tests.support.stack import clean_environment
+
+ASK = {
+    "model": "claude-sonnet-4-6",
+    "max_tokens": 50,
+    "messages": [{"role": "user", "content": "Hi"}],
+}
+
+
+class Cli:
+    """Runs commands with the gateway's address and token in the environment."""
+
+    def __init__(self, gateway: Gateway, **environment: str) -> None:
+        known = {
+            "BYTESPIKE_URL": gateway.urls[0],
+            "BYTESPIKE_ADMIN_TOKEN": gateway.stack.admin_token,
+        }
+        self._environment = clean_environment(**{**known, **environment})
+
+    async def run(self, *words: str) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bytespike_cli",
+            "admin",
+            *words,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def json(self, *words: str) -> Any:
+        code, out, err = await self.run(*words, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+
+@pytest.fixture
+def cli(gateway: Gateway) -> Cli:
+    return Cli(gateway)
+
+
+async def test_from_nothing_to_a_paid_call_and_back(gateway: Gateway, cli: Cli) -> None:
+    name = f"cli-{secrets.token_hex(4)}"
+    org = await cli.json("org", "create", "--name", name)
+    await cli.json("wallet", "top-up", "--org", name, "--usd", "12.50", "--idempotency-key", name)
+    await cli.json("wallet", "top-up", "--org", name, "--usd", "12.50", "--idempotency-key", name)
+    wallet = await cli.json("wallet", "show", "--org", name)
+    assert wallet["balance_usd"] == 12.5
+    key = await cli.json("key", "create", "--org", name, "--name", "k", "--quota", "3")
+    headers = {"x-api-key": key["key"], "content-type": "application/json"}
+    body = json.dumps(ASK).encode()
+    answer = await gateway.call("POST", "/v1/messages", data=body, headers=headers)
+    assert answer.status == 200
+    await gateway.usage(answer.request_id)
+    await cli.json("key", "delete", key["id"])
+    await asyncio.sleep(1)  # deletion is promised to be in force everywhere after a second
+    answer = await gateway.call("POST", "/v1/messages", data=body, headers=headers)
+    assert answer.status == 401
+    assert any(row["id"] == org["id"] for row in (await cli.json("org", "list"))["items"])
+
+
+async def test_every_control_of_a_key_arrives(cli: Cli) -> None:
+    org = await cli.json("org", "create", "--name", f"cli-{secrets.token_hex(4)}")
+    custom = f"custom-{secrets.token_hex(12)}"
+    made = await cli.json(
+        *("key", "create", "--org", org["id"], "--name", "all"),
+        *("--quota", "9.000001", "--rate-limit-5h", "1", "--rate-limit-1d", "2"),
+        *("--rate-limit-7d", "3", "--ip-allow", "10.0.0.0/8,192.0.2.1", "--ip-deny", "10.1.0.0/16"),
+        *("--expires-in-days", "30", "--group", "half-price", "--scopes", "inference,manage"),
+        *("--custom-key", custom),
+    )
+    assert made["key"] == custom
+    shown = await cli.json("key", "show", made["id"])
+    assert {name: shown[name] for name in ("quota", "rate_limit_5h", "group", "scopes")} == {
+        "quota": 9.000001,
+        "rate_limit_5h": 1.0,
+        "group": "half-price",
+        "scopes": ["inference", "manage"],
+    }
+    assert (shown["rate_limit_1d"], shown["rate_limit_7d"]) == (2.0, 3.0)
+    assert "10.0.0.0/8" in shown["ip_allow"]
+    assert shown["ip_deny"] == ["10.1.0.0/16"]
+    assert shown["expires_at"]
+    assert custom not in json.dumps(shown)
+    changed = await cli.json("key", "update", made["id"], "--quota", "1", "--group", "default")
+    assert (changed["quota"], changed["group"], changed["rate_limit_5h"]) == (1.0, "default", 1.0)
+    disabled = await cli.json("key", "disable", made["id"])
+    assert disabled["status"] == "disabled"
+    assert (await cli.json("key", "enable", made["id"]))["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("key", "create", "--org", "{org}", "--name", "k", "--group", "nobody"), "group"),
+        (("key", "create", "--org", "{org}", "--name", "k", "--custom-key", "short"), "custom_key"),
+        (
+            ("key", "create", "--org", "{org}", "--name", "k", "--ip-allow", "10.0.0.300"),
+            "ip_allow",
+        ),
+        (("wallet", "top-up", "--org", "org_01K", "--usd", "1"), "HTTP 404"),
+        (("key", "disable", "key_01K"), "HTTP 404"),
+    ],
+)
+async def test_a_refusal_is_one_line_and_exit_code_1(
+    gateway: Gateway, cli: Cli, words: tuple[str, ...], says: str
+) -> None:
+    org = await gateway.org(usd="0")
+    code, out, err = await cli.run(*(word.format(org=org["id"]) for word in words))
+    assert (code, out) == (1, "")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+async def test_a_wrong_token_is_refused(gateway: Gateway) -> None:
+    code, _, err = await Cli(gateway, BYTESPIKE_ADMIN_TOKEN="guess").run("org", "list")
+    assert code == 1
+    assert "401" in err
+
+
+async def test_the_books_are_right_after_all_this(cli: Cli) -> None:
+    audit = await cli.json("audit")
+    assert audit["ok"] is True, audit
