@@ -14,7 +14,7 @@ import msgspec
 
 from bytespike_runtime.http_client import ClientError, HttpClient, Origin
 
-__all__ = ["ApiError", "GatewayApi", "decode", "is_ready"]
+__all__ = ["ApiError", "GatewayApi", "Probe", "decode"]
 
 _CONNECT_TIMEOUT_S = 5.0
 _ANSWER_TIMEOUT_S = 60.0  # an audit walks through all books
@@ -105,22 +105,31 @@ def decode(body: bytes) -> Any:
     return _decoder.decode(body)
 
 
-async def is_ready(client: HttpClient, url: str) -> tuple[bool, str]:
-    """Whether a GET of ``url`` is a 200 right now, and the words of the answer or failure."""
-    origin, path = Origin.parse(url)
-    try:
-        response = await client.request(
-            "GET",
-            origin,
-            path,
-            [],
-            connect_timeout_s=_PROBE_TIMEOUT_S,
-            first_byte_timeout_s=_PROBE_TIMEOUT_S,
-        )
-        body = await response.read(limit_bytes=65_536, idle_timeout_s=_PROBE_TIMEOUT_S)
-    except ClientError as error:
-        return False, str(error)
-    return response.status == 200, body.decode(errors="replace").strip()
+class Probe:
+    """Asks processes of ours whether they are ready."""
+
+    def __init__(self) -> None:
+        self._client = HttpClient()
+
+    async def is_ready(self, url: str) -> tuple[bool, str]:
+        """Whether a GET of ``url`` is a 200 right now, and the words of the answer or failure."""
+        origin, path = Origin.parse(url)
+        try:
+            response = await self._client.request(
+                "GET",
+                origin,
+                path,
+                [],
+                connect_timeout_s=_PROBE_TIMEOUT_S,
+                first_byte_timeout_s=_PROBE_TIMEOUT_S,
+            )
+            body = await response.read(limit_bytes=65_536, idle_timeout_s=_PROBE_TIMEOUT_S)
+        except ClientError as error:
+            return False, str(error)
+        return response.status == 200, body.decode(errors="replace").strip()
+
+    async def close(self) -> None:
+        await self._client.close()
 
 
 def _reason(status: int, body: bytes) -> str:

