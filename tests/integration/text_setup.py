@@ -409,6 +409,12 @@ class TextUnderTest:
                     return state
                 await asyncio.sleep(0.005)
 
+    async def until_metric(self, line: str, value: float) -> None:
+        """Wait until a series has this value."""
+        async with asyncio.timeout(10):
+            while await self.metric(line) != value:  # noqa: ASYNC110 - it is another process's
+                await asyncio.sleep(0.02)
+
     async def metric(self, line: str) -> float:
         """The value of one exposed series, 0 if it is not there."""
         origin, _ = Origin.parse(self.ops_url)
