@@ -39,7 +39,7 @@ from bytespike_runtime.logs import get_logger
 from bytespike_runtime.metrics import new_registry
 from bytespike_runtime.service import HttpService, StartError, serve
 
-__all__ = ["amain"]
+__all__ = ["amain", "open_streams"]
 
 #: Some two million events; routers spool to disk beyond it, so nothing is lost when it is full.
 _USAGE_STREAM_BYTES = 1024**3
@@ -80,7 +80,7 @@ async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
         bus = Bus(settings.nats_url.reveal(), name="ledger")
         await bus.start()
         stack.push_async_callback(bus.close)
-        pull = await _open_streams(bus)
+        pull = await open_streams(bus)
         health.add("postgres", partial(pg.ping, pool))
         health.add("nats", bus.ping)
         books = Books(
@@ -142,8 +142,8 @@ def _api(settings: LedgerSettings, parts: _Parts) -> Api:
     )
 
 
-async def _open_streams(bus: Bus) -> PullConsumer:
-    """The streams are made on connecting if NATS is away now."""
+async def open_streams(bus: Bus) -> PullConsumer:
+    """The streams (made on connecting if NATS is away now) and the ledgers' consumer of events."""
     for name, subjects, max_bytes in (
         (USAGE_STREAM, [USAGE_SUBJECTS], _USAGE_STREAM_BYTES),
         (PARKED_STREAM, [PARKED_SUBJECT], _PARKED_STREAM_BYTES),

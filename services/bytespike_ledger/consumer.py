@@ -21,7 +21,7 @@ from bytespike_ledger.books import Books
 from bytespike_ledger.settle import ParkReason, PricedEvent, Rejected, price_event
 from bytespike_ledger.settling import Settler
 from bytespike_ledger.store import connection, upkeep
-from bytespike_runtime.bus import Bus, BusMessage, PullConsumer
+from bytespike_runtime.bus import Bus, BusMessage, BusUnavailable, PullConsumer
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.unavailable import Unavailable
 
@@ -35,6 +35,8 @@ _FETCH_WAIT_S = 5.0
 _RETRY_S = 1.0
 _PRICE_RETRY_S = 3.0
 _PRICE_TRIES = 10
+#: An event has a few hundred bytes; of what is not one, the beginning tells enough.
+_MAX_PARKED_BYTES = 16_384
 #: After a failure nobody foresaw.
 _STUMBLE_S = 1.0
 
@@ -153,13 +155,19 @@ class Consumer:
         return priced
 
     async def _park(self, reason: ParkReason, request_id: str | None, body: bytes) -> None:
-        """Put an event aside, in Postgres and on the bus. Repeating it changes nothing."""
+        """Put an event aside in Postgres and announce it. Repeating it changes nothing."""
+        body = body[:_MAX_PARKED_BYTES]
         async with connection(self._books.pool) as conn:
             new = await upkeep.park(conn, reason, request_id, body)
         if new:
             self._books.metrics.parked.labels(reason.value).inc()
         message_id = sha256(reason.value.encode() + body).hexdigest()
-        await self._bus.publish(PARKED_SUBJECT, body, message_id=message_id)
+        try:
+            await self._bus.publish(PARKED_SUBJECT, body, message_id=message_id)
+        except BusUnavailable as error:
+            # The row above is the record. A stream that is full of parked events must not keep
+            # the good ones from being settled.
+            _log.warning("parked event not announced", request_id=request_id, error=str(error))
 
 
 def _parts(body: bytes) -> list[bytes]:

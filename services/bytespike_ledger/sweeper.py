@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from bytespike_contracts.ids import request_time_ms
@@ -28,18 +27,10 @@ _TABLES_EVERY_S = 3600.0
 _BUCKET_RETENTION_MS = 8 * 86_400_000
 _BUCKETS_PER_SWEEP = 50_000
 _DAYS_AHEAD = 2
-#: Finished entries remembered between two looks; beyond it the rest waits for the next look.
-_MAX_SUSPECTS = 100_000
+#: Finished entries looked at in one go; the rest waits for the next.
+_MAX_FINISHED = 100_000
 
 _log = get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Suspect:
-    """A finished entry and when this sweeper first saw it (monotonic seconds)."""
-
-    account_id: str
-    since: float
 
 
 class Sweeper:
@@ -57,7 +48,8 @@ class Sweeper:
         self._mirror = mirror
         self._unsettled = unsettled
         self._grace_s = ghost_grace_s
-        self._suspects: dict[str, _Suspect] = {}
+        #: Hold id -> when it was first seen finished and not settled (monotonic seconds).
+        self._waiting_since: dict[str, float] = {}
         self._ghosts_at = float("-inf")
         self._tables_at = float("-inf")
 
@@ -102,24 +94,28 @@ class Sweeper:
         metrics.hold_age.set((now_ms - oldest_ms) / 1000)
 
     async def sweep_ghosts(self, conn: Connection) -> None:
-        """Let go of finished entries that have waited too long while no event is on its way.
+        """Let go of finished entries that nothing will settle any more.
 
-        The stream is asked first: an entry seen finished before it was found empty has either been
-        settled or its event is lost.
+        One whose request is settled came late (its router could not reach Redis in time) and goes
+        at once. One without a usage row may have its event on the way, so it goes only when it has
+        been here for the grace time and the stream, asked after that, is empty.
         """
-        seen = await self._finished()
+        finished = await self._finished()
+        settled = await upkeep.settled_ids(conn, days_of(list(finished)))
+        await self._let_go(conn, {i: a for i, a in finished.items() if i in settled}, settled=True)
         now = time.monotonic()
-        self._suspects = {
-            hold_id: self._suspects.get(hold_id, _Suspect(account_id, now))
-            for hold_id, account_id in seen.items()
+        self._waiting_since = {
+            hold_id: self._waiting_since.get(hold_id, now)
+            for hold_id in finished
+            if hold_id not in settled
         }
         overdue = {
-            hold_id: suspect.account_id
-            for hold_id, suspect in self._suspects.items()
-            if now - suspect.since >= self._grace_s
+            hold_id: finished[hold_id]
+            for hold_id, since in self._waiting_since.items()
+            if now - since >= self._grace_s
         }
         if overdue and await self._unsettled() == 0:
-            await self._let_go(conn, overdue)
+            await self._let_go(conn, overdue, settled=False)
 
     async def sweep_tables(self, conn: Connection) -> None:
         """Partitions for the days to come; buckets that no window can see any more."""
@@ -137,29 +133,27 @@ class Sweeper:
         async for account_id in self._mirror.accounts("holds"):
             holds = (await self._mirror.account(account_id)).holds
             found.update((hold_id, account_id) for hold_id, hold in holds.items() if not hold.open)
-            if len(found) >= _MAX_SUSPECTS:
+            if len(found) >= _MAX_FINISHED:
                 break
         return found
 
-    async def _let_go(self, conn: Connection, overdue: dict[str, str]) -> None:
+    async def _let_go(self, conn: Connection, gone: dict[str, str], *, settled: bool) -> None:
+        """Drop entries (hold id -> account id) and carry their accounts over once more."""
+        if not gone:
+            return
         per_account: dict[str, list[str]] = {}
-        for hold_id, account_id in overdue.items():
+        for hold_id, account_id in gone.items():
             per_account.setdefault(account_id, []).append(hold_id)
-        settled = await upkeep.settled_ids(conn, days_of(overdue))
         async with lock(conn, Lock.PROJECTION, shared=True):
             accounts = await state.whole_accounts(
                 conn, list(per_account), now_ms=self._books.now_ms()
             )
             await self._books.projector.settled(accounts, per_account)
-        for hold_id, account_id in overdue.items():
-            known = hold_id in settled
-            self._books.metrics.ghosts.labels(str(known).lower()).inc()
-            _log.error(
-                "finished hold let go", request_id=hold_id, account_id=account_id, settled=known
-            )
+        self._books.metrics.ghosts.labels(str(settled).lower()).inc(len(gone))
+        _log.warning("finished holds let go", request_ids=list(gone)[:10], settled=settled)
 
 
-def days_of(request_ids: dict[str, str] | list[str]) -> dict[date, list[str]]:
+def days_of(request_ids: list[str]) -> dict[date, list[str]]:
     """Request ids by the partition they belong to; ids that are none of ours are left out."""
     days: dict[date, list[str]] = {}
     for request_id in request_ids:

@@ -21,6 +21,7 @@ from bytespike_contracts.principal import (
 from bytespike_ledger.api.admin import AdminApi
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.own import OwnApi
+from bytespike_ledger.store import RefusedByDatabase
 from bytespike_protocols.openai_chat.failure import encode_error
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.settings import Secret
@@ -87,6 +88,13 @@ class Api:
         except GatewayError as error:
             error_type = error.code.value
             response = _failure(error, request_id)
+        except RefusedByDatabase as error:
+            # What the checks above let through and no text column holds, such as a NUL character.
+            _log.info("value refused by the database", request_id=request_id, error=str(error))
+            error_type = ErrorCode.INVALID_REQUEST.value
+            response = _failure(
+                GatewayError(ErrorCode.INVALID_REQUEST, "a value cannot be stored"), request_id
+            )
         except Unavailable as error:
             _log.warning("dependency unavailable", request_id=request_id, error=str(error))
             error_type = ErrorCode.UNAVAILABLE.value

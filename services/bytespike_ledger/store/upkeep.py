@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from hashlib import sha256
 
@@ -56,10 +55,3 @@ async def settled_ids(conn: Connection, ids_by_day: dict[date, list[str]]) -> se
         )
         found.update(row["request_id"] for row in rows)
     return found
-
-
-async def parked_counts(conn: Connection, reasons: Sequence[ParkReason]) -> dict[str, int]:
-    """How many events wait, per reason."""
-    rows = await conn.fetch("select reason, count(*) as waiting from parked_events group by reason")
-    counts = {row["reason"]: row["waiting"] for row in rows}
-    return {reason.value: counts.get(reason.value, 0) for reason in reasons}
