@@ -35,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["simulator"]:  # has a parser and a --help of its own
         return _simulator(arguments[1:])
     args = _parser().parse_args(arguments)
-    result: int = args.command(args)
+    try:
+        result: int = args.command(args)
+    except KeyboardInterrupt:  # `up` handles the signal itself once it has something to stop
+        return 130
     return result
 
 

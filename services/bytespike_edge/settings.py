@@ -15,7 +15,7 @@ class EdgeSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fi
     """Settings of the edge (variables ``BYTESPIKE_EDGE_*``, shared ones ``BYTESPIKE_*``)."""
 
     port: Port = 8080
-    ops_port: Port = 8081
+    ops_port: Port = 9080
     redis_url: Annotated[str, Meta(min_length=1, description="Redis of the projection")]
     nats_url: Annotated[str, Meta(min_length=1, description="NATS, for key invalidations")]
     catalogue: Annotated[str, Meta(min_length=1, description="path of the catalogue (TOML)")]

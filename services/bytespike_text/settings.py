@@ -15,7 +15,7 @@ class TextSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fi
     """Settings of the text-router (variables ``BYTESPIKE_TEXT_*``, shared ones ``BYTESPIKE_*``)."""
 
     port: Port = 8082
-    ops_port: Port = 8083
+    ops_port: Port = 9082
     redis_url: Annotated[str, Meta(min_length=1, description="Redis: holds, benched channels")]
     nats_url: Annotated[str, Meta(min_length=1, description="NATS JetStream: usage events")]
     catalogue: Annotated[str, Meta(min_length=1, description="path of the catalogue (TOML)")]
