@@ -133,9 +133,10 @@ class Probe:
 
 
 def _reason(status: int, body: bytes) -> str:
-    """The message of an error envelope (ours always have one), else the status."""
+    """Field and message of an error envelope (ours always have one), else the status."""
     try:
-        message = _decoder.decode(body)["error"]["message"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+        error = _decoder.decode(body)["error"]
+        field = f"{error['param']}: " if error.get("param") else ""
+        return f"{field}{error['message']} (HTTP {status})"
+    except (msgspec.DecodeError, AttributeError, KeyError, TypeError):
         return f"HTTP {status}"
-    return f"{message} (HTTP {status})"

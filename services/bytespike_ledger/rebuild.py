@@ -83,6 +83,8 @@ class Rebuilder:
                 accounts = await self._load_accounts(conn)
                 keys = await self._load_keys(conn)
                 await self._books.projector.begin_epoch(server)
+                # From here on the ledger is ready, so an unknown key must be a 401, not a 503.
+                await self._books.projector.vouch()
         self._books.metrics.rebuilds.inc()
         _log.info("projection rebuilt", accounts=accounts, keys=keys)
         return True
