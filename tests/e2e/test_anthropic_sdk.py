@@ -177,7 +177,8 @@ class TestErrors:
         assert error.type == "overloaded_error"
 
     async def test_400_from_the_vendor_comes_through(self, customer: Customer) -> None:
-        error = await self._refused(customer, anthropic.BadRequestError, temperature=1.5)
+        hot = {"temperature": 1.5}
+        error = await self._refused(customer, anthropic.BadRequestError, extra_body=hot)
         assert error.type == "invalid_request_error"
         assert error.message.count("temperature") == 1
 

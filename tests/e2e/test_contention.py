@@ -72,9 +72,7 @@ async def check_books(gateway: Gateway, customer: Customer, paid: list[Answer]) 
     cost_uusd = sum(price(exchange.billed, gateway.rates(MODEL)) for exchange in seen)
     charged = [parse_usd(answer.headers["x-credits-used"]) for answer in paid]
     assert sum(charged) == cost_uusd > 0
-    rows = await gateway.rows(
-        "select outcome, charge_uusd from usage where account_id = $1", customer.account_id
-    )
+    rows = await gateway.usage_of(customer, FITTING)
     assert [row["outcome"] for row in rows] == ["completed"] * FITTING
     assert sum(row["charge_uusd"] for row in rows) == cost_uusd
     return cost_uusd

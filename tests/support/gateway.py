@@ -218,6 +218,21 @@ class Gateway:
         assert len(rows) == 1
         return rows[0]
 
+    async def usage_of(self, customer: Customer, count: int) -> list[Row]:
+        """All usage rows of an account, oldest first, once there are ``count`` of them."""
+        rows: list[Row] = []
+
+        async def there() -> bool:
+            rows[:] = await self.rows(
+                "select * from usage where account_id = $1 order by request_id",
+                customer.account_id,
+            )
+            return len(rows) >= count
+
+        await eventually(there)
+        assert len(rows) == count
+        return rows
+
     async def attempts(self, request_id: str) -> list[Row]:
         """The second book's lines of a request (ask for its usage row first)."""
         return await self.rows(
