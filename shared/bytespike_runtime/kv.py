@@ -13,7 +13,7 @@ import hashlib
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -60,7 +60,7 @@ class RedisAddress:
     path: str = ""
     tls: bool = False
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     database: int = 0
 
     @classmethod
@@ -135,7 +135,7 @@ class ScriptPipe:
     @property
     def connected(self) -> bool:
         """Whether commands can be sent right now."""
-        return self._wire is not None
+        return self._wire is not None and self._wire.alive
 
     async def start(self) -> None:
         """Begin to connect, and wait until the first attempt has ended either way."""
@@ -242,6 +242,11 @@ class _Wire(asyncio.Protocol):
         #: Replies awaited, oldest first, each with the time by which it must have come.
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether commands can be sent."""
+        return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the interface but not the base class.

@@ -71,6 +71,9 @@ class Secret:
     def __repr__(self) -> str:
         return "***"
 
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not serialised")
 
