@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,31 +10,13 @@ import pytest
 from bytespike_contracts.keys import SpendCaps
 from bytespike_contracts.money import format_usd
 from bytespike_contracts.principal import INTERNAL_TOKEN_HEADER
-from tests.integration.edge_setup import (
+from tests.integration.edge.surroundings import (
     INTERNAL_TOKEN,
     EdgeUnderTest,
     message,
-    running_edge,
     sse,
     whole,
 )
-
-
-@pytest.fixture(scope="module")
-async def edge(
-    redis_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[EdgeUnderTest]:
-    folder: Path = tmp_path_factory.mktemp("edge")
-    async with running_edge(
-        redis_url, nats_url, folder, forward_headers=("x-simulator-fault",)
-    ) as edge:
-        yield edge
-
-
-@pytest.fixture(autouse=True)
-def calm_router(edge: EdgeUnderTest) -> None:
-    edge.router.answer = whole()
-    edge.router.seen.clear()
 
 
 async def test_a_message_is_relayed_with_a_principal_and_without_the_credential(

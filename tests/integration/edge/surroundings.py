@@ -39,7 +39,18 @@ from bytespike_runtime.kv import connect_redis
 from bytespike_runtime.settings import Secret
 from tests.support.raw_http import Peer, raw_server
 
-__all__ = ["Answer", "EdgeUnderTest", "Ledger", "Router", "running_edge", "sse"]
+__all__ = [
+    "Answer",
+    "EdgeUnderTest",
+    "Ledger",
+    "Reply",
+    "Router",
+    "Seen",
+    "message",
+    "running_edge",
+    "sse",
+    "whole",
+]
 
 INTERNAL_TOKEN = "internal-token-of-the-tests"
 CATALOGUE = """
@@ -201,10 +212,14 @@ class Ledger:
         await self.redis.set(PROJECTION_MARKER, msgspec.json.encode(marker))
 
     async def key(
-        self, *, balance_uusd: int | None = 100_000_000, **fields: Any
+        self,
+        *,
+        balance_uusd: int | None = 100_000_000,
+        plaintext: str | None = None,
+        **fields: Any,
     ) -> tuple[str, KeyRecord]:
         """A new account with one key; ``balance_uusd`` None leaves the account not loaded."""
-        plaintext = mint_key(secrets.token_bytes(40))
+        plaintext = plaintext or mint_key(secrets.token_bytes(40))
         record = KeyRecord(
             **{
                 "key_id": _mint("key"),
