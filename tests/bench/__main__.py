@@ -31,17 +31,14 @@ _SCENARIOS: dict[str, _Scenario] = {
 }
 
 
-async def _measure(effort: Effort, names: list[str]) -> list[Row]:
-    rows: list[Row] = []
+async def _measure(effort: Effort, names: list[str], rows: list[Row]) -> None:
     with tempfile.TemporaryDirectory(prefix="bytespike-bench-") as folder:
         _say("starting the stack, the vendor and the yardstick proxy")
         async with running_rig(Path(folder)) as rig:
             for name in names:
                 began = time.monotonic()
-                measured = await _SCENARIOS[name](rig, effort)
+                rows += await _SCENARIOS[name](rig, effort)
                 _say(f"{name} ({time.monotonic() - began:.0f} s)")
-                rows += measured
-    return rows
 
 
 def main() -> None:
@@ -51,8 +48,11 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     names = options.only or list(_SCENARIOS)
-    rows = uvloop.run(_measure(_QUICK if options.quick else _FULL, names))
-    print(as_text(rows))
+    rows: list[Row] = []
+    try:
+        uvloop.run(_measure(_QUICK if options.quick else _FULL, names, rows))
+    finally:
+        print(as_text(rows))  # also what was measured before something failed
     if options.markdown is not None:
         command = " ".join(["python -m tests.bench", *sys.argv[1:]])
         options.markdown.write_text(as_markdown(rows, command=command))
