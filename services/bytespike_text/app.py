@@ -117,7 +117,7 @@ def _catalogue(
         settings.catalogue,
         os.environ,
         on_change=take,
-        on_result=lambda result: metrics.catalogue_reloads.labels(result).inc(),
+        on_result=lambda result: metrics.catalogue_reloads(result).inc(),
     )
     try:
         file.load()

@@ -139,6 +139,7 @@ def _lane(catalogue: Catalogue, channel: Channel, env: Mapping[str, str]) -> Lan
         if rates is not None:
             costs[model_id] = rates
     return Lane(
+        id=channel.id,
         channel=channel,
         origin=origin,
         base_path=base_path,

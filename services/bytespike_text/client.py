@@ -8,14 +8,17 @@ has left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from bytespike_runtime.connection import BodyWriter, client_gone, cut_off
 
 __all__ = ["ClientLeft", "ClientStream", "KeepAlive"]
+
+
+T = TypeVar("T")
 
 
 class ClientStream:
@@ -88,12 +91,8 @@ class ClientStream:
         """Call back when the client leaves (at once if it has)."""
         self._gone.add_done_callback(lambda _: callback())
 
-    @asynccontextmanager
-    async def leaving_cancels(self, *, enabled: bool) -> AsyncIterator[None]:
-        """Cancel the block when the client leaves (if ``enabled``): it ends by ``ClientLeft``."""
-        if not enabled:
-            yield
-            return
+    async def unless_left(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of ``work``, cancelled with :class:`ClientLeft` when the client leaves."""
         scope = asyncio.timeout(None)
 
         def leave(_: asyncio.Future[None]) -> None:
@@ -103,7 +102,7 @@ class ClientStream:
             async with scope:
                 self._gone.add_done_callback(leave)
                 try:
-                    yield
+                    return await work
                 finally:
                     self._gone.remove_done_callback(leave)
         except TimeoutError:

@@ -10,10 +10,11 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.principal import COST_HEADER
@@ -144,8 +145,9 @@ class Exchange:
             breaker = self._means.channels[lane.id]
             breaker.started(attempt.started_s)
             try:
-                async with self._client.leaving_cancels(enabled=_cancels(lane)):
-                    return await self._call(attempt)
+                if lane.channel.disconnect == "cancel":
+                    return await self._client.unless_left(self._call(attempt))
+                return await self._call(attempt)
             except AttemptFailed as failed:
                 self._note_failure(attempt, failed.failure)
             finally:
@@ -369,8 +371,8 @@ class Exchange:
         attempt.recorded = True
         line = attempt.line(self._job.model_id)
         metrics = self._means.metrics
-        metrics.attempts.labels(line.channel, line.error_type or "answered").inc()
-        metrics.cost.labels("upstream").inc(line.cost_uusd)
+        metrics.attempts(line.channel, line.error_type or "answered").inc()
+        metrics.cost("upstream").inc(line.cost_uusd)
         if self._settlement is not None:
             self._settlement.attempts.append(line)
 
@@ -428,10 +430,6 @@ class Exchange:
                 client_left=self._client.left,
             ),
         )
-
-
-def _cancels(lane: Lane) -> bool:
-    return lane.channel.disconnect == "cancel"
 
 
 def _failed(status: int, error_type: str) -> Ending:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from bytespike_contracts.principal import Principal
 
 __all__ = ["Job"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One request. ``model_id`` is the catalogue's name, ``model_name`` the body's spelling;
     ``path`` goes to the vendor as it is, query included; ``headers`` and ``betas`` are what of the
     client's headers may go with it.

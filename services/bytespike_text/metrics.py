@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -40,31 +40,59 @@ class Labels(NamedTuple):
     stream: str
 
 
+M = TypeVar("M", Counter, Histogram)
+
+
+class _Children(Generic[M]):
+    """The labelled children of a metric, each looked up in the client library only once: its own
+    look-up takes a lock and builds keys, six times a request. Labels are closed sets, so this is
+    as bounded as they are.
+    """
+
+    __slots__ = ("_known", "_parent")
+
+    def __init__(self, parent: M) -> None:
+        self._parent = parent
+        self._known: dict[tuple[str, ...], M] = {}
+
+    def __call__(self, *labels: str) -> M:
+        child = self._known.get(labels)
+        if child is None:
+            child = self._known[labels] = self._parent.labels(*labels)
+        return child
+
+
 class TextMetrics:
-    """The router's series in one registry."""
+    """The router's series in one registry. Labelled ones are called with their labels."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         names = list(Labels._fields)
         self._registry = registry
-        self.duration = Histogram(
-            "gen_ai_server_request_duration_seconds",
-            "From the request's arrival to the end of its answer.",
-            names,
-            buckets=_DURATION_BUCKETS,
-            registry=registry,
+        self.duration = _Children(
+            Histogram(
+                "gen_ai_server_request_duration_seconds",
+                "From the request's arrival to the end of its answer.",
+                names,
+                buckets=_DURATION_BUCKETS,
+                registry=registry,
+            )
         )
-        self.first_token = Histogram(
-            "gen_ai_server_time_to_first_token_seconds",
-            "From the request's arrival to the first bytes of a stream.",
-            names,
-            buckets=_FIRST_TOKEN_BUCKETS,
-            registry=registry,
+        self.first_token = _Children(
+            Histogram(
+                "gen_ai_server_time_to_first_token_seconds",
+                "From the request's arrival to the first bytes of a stream.",
+                names,
+                buckets=_FIRST_TOKEN_BUCKETS,
+                registry=registry,
+            )
         )
-        self.tokens = Counter(
-            "gen_ai_client_token_usage_total",
-            "Tokens the customer was served, reported or counted.",
-            ["type", "model_id", "provider"],
-            registry=registry,
+        self.tokens = _Children(
+            Counter(
+                "gen_ai_client_token_usage_total",
+                "Tokens the customer was served, reported or counted.",
+                ["type", "model_id", "provider"],
+                registry=registry,
+            )
         )
         self.overhead = Histogram(
             "gateway_overhead_seconds",
@@ -73,26 +101,37 @@ class TextMetrics:
             buckets=_OVERHEAD_BUCKETS,
             registry=registry,
         ).labels("router")
-        self.errors = Counter(
-            "gateway_errors_total", "Requests ended in an error.", ["error_type"], registry=registry
+        self.errors = _Children(
+            Counter(
+                "gateway_errors_total",
+                "Requests ended in an error.",
+                ["error_type"],
+                registry=registry,
+            )
         )
-        self.cost = Counter(
-            "gateway_cost_micro_usd_total",
-            "Money by book: what customers are charged, what vendors bill us.",
-            ["book"],
-            registry=registry,
+        self.cost = _Children(
+            Counter(
+                "gateway_cost_micro_usd_total",
+                "Money by book: what customers are charged, what vendors bill us.",
+                ["book"],
+                registry=registry,
+            )
         )
-        self.outcomes = Counter(
-            "bytespike_text_outcomes_total",
-            "Admitted requests by row of the success table.",
-            ["outcome"],
-            registry=registry,
+        self.outcomes = _Children(
+            Counter(
+                "bytespike_text_outcomes_total",
+                "Admitted requests by row of the success table.",
+                ["outcome"],
+                registry=registry,
+            )
         )
-        self.attempts = Counter(
-            "bytespike_text_attempts_total",
-            "Upstream calls by what came of them.",
-            ["channel", "result"],
-            registry=registry,
+        self.attempts = _Children(
+            Counter(
+                "bytespike_text_attempts_total",
+                "Upstream calls by what came of them.",
+                ["channel", "result"],
+                registry=registry,
+            )
         )
         self.streams = Gauge(
             "bytespike_text_streams_in_flight", "Streams being relayed now.", registry=registry
@@ -105,11 +144,13 @@ class TextMetrics:
             "Requests that ended in an unexpected exception.",
             registry=registry,
         )
-        self.catalogue_reloads = Counter(
-            "bytespike_text_catalogue_reloads_total",
-            "Catalogue reloads by result.",
-            ["result"],
-            registry=registry,
+        self.catalogue_reloads = _Children(
+            Counter(
+                "bytespike_text_catalogue_reloads_total",
+                "Catalogue reloads by result.",
+                ["result"],
+                registry=registry,
+            )
         )
         self._finish_failures = Counter(
             "bytespike_text_finish_failures_total",
@@ -138,7 +179,7 @@ class TextMetrics:
         for kind, field in _TOKEN_TYPES.items():
             count = getattr(usage, field)
             if count:
-                self.tokens.labels(kind, model_id, provider).inc(count)
+                self.tokens(kind, model_id, provider).inc(count)
 
     def finish_failed(self) -> None:
         """Redis did not confirm a finish."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bytespike_contracts.subjects import usage_subject
-from bytespike_contracts.usage import UsageEvent, encode_batch
+from bytespike_contracts.usage import join_batch
 from bytespike_runtime.backoff import Backoff
 from bytespike_runtime.bus import Bus, BusUnavailable
 from bytespike_runtime.logs import get_logger
@@ -80,7 +79,7 @@ class Publisher:
         while (batch := orphan.read(_BATCH_EVENTS)).end != batch.start:
             await self._publish(orphan, batch)
             orphan.acknowledge(batch.end)
-            published += len(batch.events)
+            published += len(batch.lines)
         orphan.remove()
         _log.info("adopted spool published", spool=orphan.name, events=published)
 
@@ -89,26 +88,28 @@ class Publisher:
         if batch.torn:
             self._metrics.spool_torn(batch.torn)
             _log.error("unreadable lines in spool", spool=journal.name, lines=batch.torn)
+        async with asyncio.TaskGroup() as group:
+            for subject, events in _by_subject(batch).items():
+                message_id = _message_id(journal.name, batch, subject)
+                group.create_task(self._publish_message(subject, events, message_id))
+
+    async def _publish_message(self, subject: str, events: list[bytes], message_id: str) -> None:
+        body = join_batch(events)
         backoff = Backoff()
-        for subject, events in _by_subject(batch.events).items():
-            message_id = _message_id(journal.name, batch, subject)
-            while not await self._try_publish(subject, events, message_id):
+        while True:
+            try:
+                await self._bus.publish(subject, body, message_id=message_id)
+                break
+            except BusUnavailable:
+                self._metrics.publish_failed()
                 await backoff.wait()
-
-    async def _try_publish(self, subject: str, events: list[UsageEvent], message_id: str) -> bool:
-        try:
-            await self._bus.publish(subject, encode_batch(events), message_id=message_id)
-        except BusUnavailable:
-            self._metrics.publish_failed()
-            return False
         self._metrics.published(len(events))
-        return True
 
 
-def _by_subject(events: Sequence[UsageEvent]) -> dict[str, list[UsageEvent]]:
-    groups: dict[str, list[UsageEvent]] = {}
-    for event in events:
-        groups.setdefault(usage_subject(event.account_id), []).append(event)
+def _by_subject(batch: Batch) -> dict[str, list[bytes]]:
+    groups: dict[str, list[bytes]] = {}
+    for subject, event in batch.lines:
+        groups.setdefault(subject, []).append(event)
     return groups
 
 
@@ -116,5 +117,5 @@ def _message_id(journal: str, batch: Batch, subject: str) -> str:
     """Names exactly these events: after a crash the same place may be cut into other batches, and
     a bus that took those for repeats would lose what is new in them.
     """
-    partition = subject.rpartition(".")[2]
-    return f"{journal}.{batch.start.segment}.{batch.start.offset}-{batch.end.offset}.{partition}"
+    start, end = batch.start, batch.end
+    return f"{journal}.{start.segment}.{start.offset}-{end.offset}.{subject.rpartition('.')[2]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from bytespike_runtime.logs import get_logger
 from bytespike_text.job import Job
@@ -15,8 +15,7 @@ __all__ = ["Facts", "report"]
 _log = get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Times are monotonic seconds; ``vendor_s`` is the time spent waiting for vendors up to the
     first byte, ``lane`` the last one called.
     """
@@ -64,12 +63,12 @@ def _count(metrics: TextMetrics, facts: Facts) -> None:
     job = facts.job
     provider = "none" if facts.lane is None else facts.lane.channel.dialect
     labels = Labels("anthropic", job.model_id, provider, "true" if job.stream else "false")
-    metrics.duration.labels(*labels).observe(facts.ended_s - facts.arrived_s)
+    metrics.duration(*labels).observe(facts.ended_s - facts.arrived_s)
     answered_s = facts.first_byte_s or facts.ended_s
     metrics.overhead.observe(max(0.0, answered_s - facts.arrived_s - facts.vendor_s))
     if job.stream and facts.first_byte_s is not None:
-        metrics.first_token.labels(*labels).observe(facts.first_byte_s - facts.arrived_s)
+        metrics.first_token(*labels).observe(facts.first_byte_s - facts.arrived_s)
     if facts.error_type:
-        metrics.errors.labels(facts.error_type).inc()
+        metrics.errors(facts.error_type).inc()
     if facts.ending is not None and facts.ending.usage is not None:
         metrics.served(facts.ending.usage, model_id=job.model_id, provider=provider)

@@ -34,18 +34,17 @@ _UNKNOWN_LATENCY_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A channel made ready for calls: address split, credential resolved, cost rates parsed."""
+    """A channel made ready for calls: address split, credential resolved, cost rates parsed.
 
+    ``id`` is the channel's (from the catalogue: a closed set, so it may be a metric label).
+    """
+
+    id: str
     channel: Channel
     origin: Origin
     base_path: str
     auth: tuple[tuple[str, str], ...] = field(repr=False)
     cost_rates: Mapping[str, Rates]
-
-    @property
-    def id(self) -> str:
-        """The channel's id (from the catalogue: a closed set)."""
-        return self.channel.id
 
 
 def pick(
@@ -61,13 +60,14 @@ def pick(
     ``lanes`` are ordered by priority, best first. ``sticky`` gives the conversation's hash and is
     only asked where there is a choice; ``dice`` gives numbers in [0, 1).
     """
-    with_room = [
-        lane
-        for lane in lanes
-        if breakers[lane.id].in_flight < lane.channel.max_in_flight
-        and breakers[lane.id].usable(now)
-    ]
-    healthy = [lane for lane in with_room if breakers[lane.id].healthy(now)]
+    with_room: list[Lane] = []
+    healthy: list[Lane] = []
+    for lane in lanes:
+        breaker = breakers[lane.id]
+        if breaker.in_flight < lane.channel.max_in_flight and breaker.usable(now):
+            with_room.append(lane)
+            if breaker.healthy(now):
+                healthy.append(lane)
     # Nothing healthy: a suspect channel is still better than an error of ours.
     candidates = healthy or with_room
     if not candidates:
@@ -106,7 +106,7 @@ def allows_betas(channel: Channel, betas: Sequence[str]) -> bool:
 
 def split_betas(channel: Channel, betas: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """``(kept, dropped)``: the tokens the channel's vendor takes and those it would fail on."""
-    if "*" in channel.betas:
+    if not betas or "*" in channel.betas:
         return tuple(betas), ()
     kept = tuple(beta for beta in betas if beta in channel.betas)
     return kept, tuple(beta for beta in betas if beta not in channel.betas)

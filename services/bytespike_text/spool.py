@@ -19,11 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import msgspec
+from bytespike_contracts.subjects import usage_subject
+from bytespike_contracts.usage import UsageEvent, encode_event
 
-from bytespike_contracts.usage import UsageEvent
-
-__all__ = ["Batch", "Journal", "Position", "Spool", "SpoolError", "adopt_orphans"]
+__all__ = ["Batch", "Journal", "Line", "Position", "Spool", "SpoolError", "adopt_orphans"]
 
 #: Small enough that published disk space comes back soon, large enough that files are few.
 SEGMENT_BYTES = 8 * 1024 * 1024
@@ -31,9 +30,6 @@ SEGMENT_BYTES = 8 * 1024 * 1024
 _READ_BYTES = 256 * 1024
 
 _LOCK, _OFFSET, _SUFFIX = "lock", "published", ".events"
-
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(UsageEvent)
 
 
 class SpoolError(Exception):
@@ -47,10 +43,17 @@ class Position(NamedTuple):
     offset: int
 
 
+class Line(NamedTuple):
+    """One event as it lies on disk: the subject it goes to, and its JSON."""
+
+    subject: str
+    event: bytes
+
+
 class Batch(NamedTuple):
     """Events between two positions; ``torn`` counts lines in between that cannot be read."""
 
-    events: list[UsageEvent]
+    lines: list[Line]
     start: Position
     end: Position
     torn: int
@@ -180,7 +183,7 @@ class Spool(Journal):
     def settle_batch(self, batch: Batch) -> None:
         """The bus has the batch."""
         self.acknowledge(batch.end)
-        self.pending_events -= len(batch.events)
+        self.pending_events -= len(batch.lines)
         self.pending_bytes -= batch.end.offset - batch.start.offset
 
     def probe(self) -> None:
@@ -246,22 +249,20 @@ def adopt_orphans(root: Path) -> list[Orphan]:
 
 
 def _line(event: UsageEvent) -> bytes:
-    body = _encoder.encode(event)
+    body = b"%b %b" % (usage_subject(event.account_id).encode(), encode_event(event))
     return b"%08x %d %b\n" % (binascii.crc32(body), len(body), body)
 
 
-def _read_line(line: bytes) -> UsageEvent | None:
-    """None for a line that is torn or damaged."""
+def _read_line(line: bytes) -> Line | None:
+    """None for a line that is torn or damaged; a line that is not was written by :func:`_line`."""
     checksum, _, rest = line.partition(b" ")
     length, _, body = rest.partition(b" ")
     if not length.isdigit() or int(length) != len(body):
         return None
     if checksum != b"%08x" % binascii.crc32(body):
         return None
-    try:
-        return _decoder.decode(body)
-    except msgspec.DecodeError:
-        return None
+    subject, _, encoded = body.partition(b" ")
+    return Line(subject.decode(), encoded)
 
 
 def _read_segment(path: Path, start: Position, limit: int | None, max_events: int) -> Batch:
@@ -272,16 +273,16 @@ def _read_segment(path: Path, start: Position, limit: int | None, max_events: in
         file.seek(start.offset)
         size = _READ_BYTES if limit is None else min(_READ_BYTES, limit - start.offset)
         data = file.read(max(0, size))
-    events: list[UsageEvent] = []
+    lines: list[Line] = []
     at = torn = 0
-    while len(events) < max_events and (end := data.find(b"\n", at)) >= 0:
-        event = _read_line(data[at:end])
-        if event is None:
+    while len(lines) < max_events and (end := data.find(b"\n", at)) >= 0:
+        line = _read_line(data[at:end])
+        if line is None:
             torn += 1
         else:
-            events.append(event)
+            lines.append(line)
         at = end + 1
-    return Batch(events, start, Position(start.segment, start.offset + at), torn)
+    return Batch(lines, start, Position(start.segment, start.offset + at), torn)
 
 
 def _read_offset(path: Path) -> Position:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bytespike_runtime.http_client import (
     BadResponse,
@@ -53,8 +54,7 @@ def failure_of(error: ClientError, *, status: int = 0) -> Failure:
     return Failure(FailureKind.TRUNCATED, status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request as every attempt sends it; the lane adds address, credential and betas."""
 
     path: str

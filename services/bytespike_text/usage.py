@@ -30,8 +30,7 @@ __all__ = [
 _log = get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How a request ended. ``status`` is what the client got; ``estimated`` = counted by us."""
 
     outcome: Outcome
@@ -43,7 +42,15 @@ class Ending:
 
 def token_usage(usage: Usage) -> TokenUsage:
     """The protocol's reading in the contracts' words (the two packages do not know each other)."""
-    return TokenUsage(**msgspec.structs.asdict(usage))
+    return TokenUsage(
+        input_tokens=usage.input_tokens,
+        cache_write_5m_tokens=usage.cache_write_5m_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        web_searches=usage.web_searches,
+    )
 
 
 def completion(tap: UsageTap) -> Ending:
@@ -157,7 +164,7 @@ class Settlement:
 
     def _count(self, ending: Ending) -> None:
         metrics = self._books.metrics
-        metrics.outcomes.labels(ending.outcome.value).inc()
-        metrics.cost.labels("customer").inc(self.charge_uusd)
+        metrics.outcomes(ending.outcome.value).inc()
+        metrics.cost("customer").inc(self.charge_uusd)
         if ending.outcome is Outcome.USAGE_UNKNOWN:
             _log.warning("answer without usage", request_id=self._admitted.request_id)

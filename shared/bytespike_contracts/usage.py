@@ -9,6 +9,7 @@ batch and the request id inside each event identifies the money.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -16,7 +17,15 @@ import msgspec
 from bytespike_contracts.money import TokenUsage
 from bytespike_contracts.settlement import Outcome
 
-__all__ = ["Attempt", "UsageEvent", "decode_batch", "encode_batch", "fingerprint"]
+__all__ = [
+    "Attempt",
+    "UsageEvent",
+    "decode_batch",
+    "encode_batch",
+    "encode_event",
+    "fingerprint",
+    "join_batch",
+]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,6 +80,18 @@ _decoder = msgspec.json.Decoder(list[UsageEvent])
 def encode_batch(events: list[UsageEvent]) -> bytes:
     """The body of one JetStream message."""
     return _encoder.encode(events)
+
+
+def encode_event(event: UsageEvent) -> bytes:
+    """One event as it stands in a batch."""
+    return _encoder.encode(event)
+
+
+def join_batch(encoded: Iterable[bytes]) -> bytes:
+    """The body of one JetStream message from events already encoded: the same bytes as
+    :func:`encode_batch` gives.
+    """
+    return b"[" + b",".join(encoded) + b"]"
 
 
 def decode_batch(body: bytes) -> list[UsageEvent]:

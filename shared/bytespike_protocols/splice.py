@@ -19,8 +19,11 @@ __all__ = ["replace_field", "shallow"]
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _key_decoder = msgspec.json.Decoder(str)
 
-_BLANK = re.compile(rb"[ \t\n\r]*")
-_KEY = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BLANK = rb"[ \t\n\r]*+"
+_OPENING = re.compile(_BLANK + rb"\{")
+#: A key up to the first byte of its value, and what may follow a value.
+_KEY = re.compile(_BLANK + rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")' + _BLANK + rb":" + _BLANK, re.DOTALL)
+_AFTER = re.compile(_BLANK + rb"([,}])")
 
 
 def shallow(body: bytes) -> dict[str, msgspec.Raw]:
@@ -65,32 +68,22 @@ def _spans(body: bytes, fields: dict[str, msgspec.Raw]) -> dict[str, tuple[int, 
     arrive at the closing brace if there was one.
     """
     spans: dict[str, tuple[int, int]] = {}
-    at = _skip_blank(body, _skip_blank(body, 0) + 1)
-    for index, (name, raw) in enumerate(fields.items()):
-        if index:
-            at = _skip_blank(body, _expect(body, at, b","))
-        key = _KEY.match(body, at)
-        if key is None or _key_decoder.decode(key[0]) != name:
+    after = _OPENING.match(body)
+    for name, raw in fields.items():
+        key = None if after is None else _KEY.match(body, after.end())
+        if (
+            key is None
+            or _key_decoder.decode(key[1]) != name
+            or not body.startswith(raw, key.end())
+        ):
             raise _duplicate()
-        start = _skip_blank(body, _expect(body, _skip_blank(body, key.end()), b":"))
-        if not body.startswith(raw, start):
-            raise _duplicate()
-        end = start + len(memoryview(raw))
-        spans[name] = (start, end)
-        at = _skip_blank(body, end)
-    _expect(body, at, b"}")
-    return spans
-
-
-def _skip_blank(body: bytes, at: int) -> int:
-    blank = _BLANK.match(body, at)
-    return at if blank is None else blank.end()
-
-
-def _expect(body: bytes, at: int, mark: bytes) -> int:
-    if body[at : at + 1] != mark:
+        start = key.end()
+        spans[name] = (start, start + len(memoryview(raw)))
+        after = _AFTER.match(body, spans[name][1])
+    # Empty objects have no mark after a value; in all others the last one must close the object.
+    if fields and (after is None or after[1] != b"}"):
         raise _duplicate()
-    return at + 1
+    return spans
 
 
 def _duplicate() -> BadClientMessage:
