@@ -77,6 +77,7 @@ def bad_request_response(
             "Content-Type": "application/json",
             "X-Request-Id": request_id,
             "request-id": request_id,
+            "Server": "ByteSpike",
         }
         return web.Response(status=status, body=body, headers=headers)
 
