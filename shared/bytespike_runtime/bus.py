@@ -174,8 +174,8 @@ class Bus:
                     reported = True
             finally:
                 self._link = None
-                self._tried.set()
                 await link.close()
+                self._tried.set()
             await backoff.wait()
 
     async def _restore(self, link: Link) -> None:

@@ -128,6 +128,11 @@ async def _apply(connection: asyncpg.Connection, service: str, migration: _Migra
                 await connection.execute(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
                 await connection.execute(f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MS}")
                 await connection.execute(migration.sql)
+                if not connection.is_in_transaction():
+                    raise MigrationError(
+                        f"{service}: {migration.name} ends its own transaction; what it did until "
+                        "then is in force and has to be undone by hand"
+                    )
                 await connection.execute(
                     "INSERT INTO schema_migrations (service, number, name, checksum) "
                     "VALUES ($1, $2, $3, $4)",

@@ -48,7 +48,7 @@ async def _kill(url: str, kills: list[float]) -> None:
     client = connect_redis(url)
     for pause_s in kills:
         await asyncio.sleep(pause_s)
-        await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await client.client_kill_filter(_type="normal", skipme=True)
     await client.aclose()
 
 
