@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from multidict import CIMultiDictProxy
 
 from bytespike_cli.ports import free_port
 from bytespike_cli.servers import PostgresServer
@@ -39,7 +40,7 @@ class Answer:
     status: int
     body: Any
     text: str
-    headers: dict[str, str]
+    headers: CIMultiDictProxy[str]
 
     @property
     def error(self) -> tuple[int, str, str | None]:
@@ -62,7 +63,7 @@ class Client:
             text = await response.text()
             # Amounts must survive as the digits they were written with.
             decoded = json.loads(text, parse_float=Decimal)
-            return Answer(response.status, decoded, text, dict(response.headers))
+            return Answer(response.status, decoded, text, response.headers)
 
     async def own(self, customer: Customer, path: str) -> Answer:
         principal = Principal(
