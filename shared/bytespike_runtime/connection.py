@@ -31,6 +31,8 @@ MAX_HEAD_BYTES = 131_072
 KEEPALIVE_S = 75.0
 
 _DRAIN_POLL_S = 0.05
+#: What a handler gets to hear of its cancellation after the drain (aiohttp takes 0 for "ever").
+_CUT_S = 0.1
 
 _log = get_logger()
 
@@ -183,7 +185,7 @@ class HttpServer(web.Server):
                     connection.force_close()
             await asyncio.sleep(_DRAIN_POLL_S)
         complete = not self.connections
-        await self.shutdown(timeout=0.0)
+        await self.shutdown(timeout=_CUT_S)
         return complete
 
 
