@@ -359,6 +359,14 @@ class EdgeUnderTest:
         body = await response.read(limit_bytes=64 * 1_048_576, idle_timeout_s=20)
         return Reply(response.status, dict(response.headers.items()), body)
 
+    async def metrics(self) -> str:
+        """The exposition on the ops port."""
+        origin, _ = Origin.parse(self.ops_url)
+        response = await self.client.request(
+            "GET", origin, "/metrics", (), connect_timeout_s=5, first_byte_timeout_s=5
+        )
+        return (await response.read(limit_bytes=1_048_576, idle_timeout_s=5)).decode()
+
     async def messages(self, key: str | None, body: bytes | None = None, **headers: str) -> Reply:
         """``POST /v1/messages``; ``x_name`` becomes the header ``x-name``."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
