@@ -14,6 +14,10 @@ LOOPBACK = "127.0.0.1"
 _FIRST, _LAST = 15_000, 31_999
 _ATTEMPTS = 200
 
+#: Ports handed out by this process: they stay free until their server binds them, and must not be
+#: handed out twice meanwhile.
+_handed_out: set[int] = set()
+
 
 def port_is_free(port: int) -> bool:
     """Whether nothing listens there, not even a listener that would share (SO_REUSEPORT)."""
@@ -28,9 +32,12 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port nobody listens on. Drawn at random, so parallel runs hardly ever meet."""
+    """A port nobody listens on, each time another one. Drawn at random, so that processes that
+    pick at the same time hardly ever meet.
+    """
     for _ in range(_ATTEMPTS):
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
-        if port_is_free(port):
+        if port not in _handed_out and port_is_free(port):
+            _handed_out.add(port)
             return port
     raise OSError(f"no free port between {_FIRST} and {_LAST}")

@@ -79,6 +79,7 @@ class Service:
         self.health_url = health_url
         self.child = Child(name, [sys.executable, *argv], home=home, env=environment)
         self._probe = probe
+        self._stop_grace_s = float(environment["BYTESPIKE_DRAIN_TIMEOUT_S"]) + _STOP_MARGIN_S
         self._last_answer = "no answer yet"
 
     @property
@@ -96,7 +97,7 @@ class Service:
         await self.child.ready(self.answers, timeout_s=_READY_TIMEOUT_S)
 
     async def stop(self) -> None:
-        await self.child.stop(grace_s=_DRAIN_S + _STOP_MARGIN_S)
+        await self.child.stop(grace_s=self._stop_grace_s)
 
     def kill(self) -> None:
         self.child.kill()

@@ -19,3 +19,8 @@ def test_a_listener_that_would_share_still_takes_the_port() -> None:
 
 def test_picked_ports_are_out_of_reach_of_outgoing_connections() -> None:
     assert all(15_000 <= free_port() < 32_768 for _ in range(20))
+
+
+def test_no_port_is_handed_out_twice() -> None:
+    # By the birthday rule, 500 free draws from 17,000 would be without a repeat once in 1,500 runs.
+    assert len({free_port() for _ in range(500)}) == 500
