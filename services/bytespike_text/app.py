@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from bytespike_contracts.catalogue import CatalogueError
 from bytespike_runtime.bus import Bus
 from bytespike_runtime.health import Health
@@ -37,6 +39,8 @@ __all__ = ["amain"]
 
 #: How long the end of a process waits for the bus to take what is left; the rest is adopted.
 _PUBLISH_DRAIN_S = 5.0
+#: Work whose connection the drain has just cut needs a moment to notice.
+_WIND_UP_S = 0.5
 
 _log = get_logger()
 
@@ -66,28 +70,48 @@ async def amain(settings: TextSettings, stop: asyncio.Event) -> None:
                         metrics=metrics,
                         keepalive_s=settings.keepalive_s,
                     )
-                    await serve(
-                        HttpService(
-                            name="text",
-                            host=settings.host,
-                            port=settings.port,
-                            ops_port=settings.ops_port,
-                            handler=Handlers(
-                                means,
-                                internal_token=settings.internal_token,
-                                forward_headers=settings.forward_headers,
-                            ).handle,
-                            health=_health(pipe, spool),
-                            registry=registry,
-                            on_bad_request=malformed,
-                            drain_timeout_s=settings.drain_timeout_s,
-                        ),
-                        stop,
-                    )
+                    service = _service(settings, means, registry, _health(pipe, spool))
+                    await _serve_and_wind_up(service, supervisor, stop)
                 if not await publisher.drained(_PUBLISH_DRAIN_S):
                     _log.warning("events left in the spool", events=spool.pending_events)
         finally:
             spool.close()
+
+
+def _service(
+    settings: TextSettings, means: Means, registry: CollectorRegistry, health: Health
+) -> HttpService:
+    handlers = Handlers(
+        means, internal_token=settings.internal_token, forward_headers=settings.forward_headers
+    )
+    return HttpService(
+        name="text",
+        host=settings.host,
+        port=settings.port,
+        ops_port=settings.ops_port,
+        handler=handlers.handle,
+        health=health,
+        registry=registry,
+        on_bad_request=malformed,
+        drain_timeout_s=settings.drain_timeout_s,
+    )
+
+
+async def _serve_and_wind_up(
+    service: HttpService, supervisor: Supervisor, stop: asyncio.Event
+) -> None:
+    """Serve; then let work that outlived its client run until the drain's own deadline."""
+    loop = asyncio.get_running_loop()
+
+    async def stopped_at_s() -> float:
+        await stop.wait()
+        return loop.time()
+
+    async with asyncio.TaskGroup() as group:
+        stopped = group.create_task(stopped_at_s())
+        await serve(service, stop)
+    left_s = stopped.result() + service.drain_timeout_s - loop.time()
+    await supervisor.wind_up(max(left_s, _WIND_UP_S))
 
 
 def _health(pipe: ScriptPipe, spool: Spool) -> Health:

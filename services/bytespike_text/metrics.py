@@ -52,7 +52,7 @@ class _Children(Generic[M]):
     __slots__ = ("_known", "_parent")
 
     def __init__(self, parent: M) -> None:
-        self._parent = parent
+        self._parent: M = parent
         self._known: dict[tuple[str, ...], M] = {}
 
     def __call__(self, *labels: str) -> M:

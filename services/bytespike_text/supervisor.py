@@ -15,13 +15,15 @@ _log = get_logger()
 
 
 class Supervisor:
-    """Runs work that must be brought to its end; leaving the block waits for all of it.
+    """Runs work that must be brought to its end; leaving the block waits for all of it (see
+    :meth:`wind_up` for how long).
 
     A task's unexpected exception is logged and counted, and never touches its neighbours.
     """
 
     def __init__(self, *, on_crash: Callable[[], None]) -> None:
         self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._on_crash = on_crash
 
     async def __aenter__(self) -> Self:
@@ -38,7 +40,16 @@ class Supervisor:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start ``work`` now; it ends in its own time."""
-        self._group.create_task(self._guard(work))
+        task = self._group.create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def wind_up(self, timeout_s: float) -> None:
+        """Give what still runs that much time, then cancel it: cancelled work settles itself."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+        for task in self._tasks:
+            task.cancel()
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:
