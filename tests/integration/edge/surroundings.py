@@ -227,7 +227,7 @@ class Ledger:
                 "version": 1,
                 "group": "default",
                 "scopes": (Scope.INFERENCE,),
-                "concurrency": 50,
+                "concurrency": 100_000,  # nobody finishes what polling tests leave running
                 **fields,
             }
         )

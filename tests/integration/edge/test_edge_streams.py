@@ -195,9 +195,8 @@ async def test_a_silent_router_is_a_504(redis_url: str, nats_url: str, tmp_path:
 async def test_a_new_catalogue_is_taken_over_and_a_bad_one_refused(edge: EdgeUnderTest) -> None:
     key, _ = await edge.ledger.key()
     good = edge.catalogue.read_text()
-    edge.catalogue.write_text(
-        good.replace('"claude-unpriced"]', '"claude-unpriced", "claude-other"]')
-    )
+    wider = good.replace('"claude-unpriced"]', '"claude-unpriced", "claude-other"]')
+    edge.catalogue.write_text(wider)
     await until_status(edge, key, message(model="claude-other"), 200)
     edge.catalogue.write_text("models = 3")
     await until_metric(edge, 'gateway_catalogue_reloads_total{result="refused"} 1.0')
