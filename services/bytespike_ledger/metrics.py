@@ -14,6 +14,12 @@ class LedgerMetrics:
     """Counters and gauges of one ledger process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._events(registry)
+        self._money(registry)
+        self._holds(registry)
+        self._proofs(registry)
+
+    def _events(self, registry: CollectorRegistry) -> None:
         self.settled = Counter(
             "bytespike_ledger_settled_events",
             "Usage events settled, by how the request ended.",
@@ -40,20 +46,9 @@ class LedgerMetrics:
             "Deliveries put back because their price revision is not known yet.",
             registry=registry,
         )
-        self.price_differences = Counter(
-            "bytespike_ledger_price_differences",
-            "Events whose charge the router computed differently; the ledger's number counts.",
-            registry=registry,
-        )
-        self.cost = Counter(
-            "gateway_cost_micro_usd",
-            "Money of settled requests: what customers paid, what vendors will bill.",
-            ["book"],
-            registry=registry,
-        )
-        self.shortfall = Counter(
-            "bytespike_ledger_shortfall_micro_usd",
-            "Charges beyond what the balance could cover; our loss.",
+        self.unsettled = Gauge(
+            "bytespike_ledger_unsettled_messages",
+            "Messages on the usage stream not acknowledged, as of the last sweep.",
             registry=registry,
         )
         self.settle_lag = Histogram(
@@ -68,6 +63,28 @@ class LedgerMetrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
             registry=registry,
         )
+
+    def _money(self, registry: CollectorRegistry) -> None:
+        self.price_differences = Counter(
+            "bytespike_ledger_price_differences",
+            "Events whose charge the router computed differently; the ledger's number counts.",
+            registry=registry,
+        )
+        self.cost = Counter(
+            "gateway_cost_micro_usd",
+            "Money of settled requests: what customers paid, what vendors will bill.",
+            ["book"],
+            registry=registry,
+        )
+        for book in ("customer", "upstream"):
+            self.cost.labels(book)
+        self.shortfall = Counter(
+            "bytespike_ledger_shortfall_micro_usd",
+            "Charges beyond what the balance could cover; our loss.",
+            registry=registry,
+        )
+
+    def _holds(self, registry: CollectorRegistry) -> None:
         self.holds_open = Gauge(
             "bytespike_ledger_holds_open",
             "Holds of running requests, as of the last sweep.",
@@ -89,6 +106,10 @@ class LedgerMetrics:
             ["settled"],
             registry=registry,
         )
+        for settled in ("true", "false"):
+            self.ghosts.labels(settled)
+
+    def _proofs(self, registry: CollectorRegistry) -> None:
         self.rebuilds = Counter(
             "bytespike_ledger_rebuilds",
             "Times the projection was loaded into Redis from nothing.",

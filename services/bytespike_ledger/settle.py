@@ -7,7 +7,7 @@ balance covers each charge. No I/O, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -152,25 +152,33 @@ def plan(
     return result
 
 
-def spend_deltas(settled: Sequence[Settled]) -> dict[tuple[str, str], int]:
-    """``{(account, scope): micro-USD}`` charged by the batch, in lock order."""
+def spend_deltas(done: Plan) -> dict[tuple[str, str], int]:
+    """``{(account, scope): micro-USD}`` charged by the batch, in lock order.
+
+    Replays add nothing but are named, so that what they count in is carried to Redis again.
+    """
     sums: dict[tuple[str, str], int] = {}
-    for item in settled:
-        if item.charge_uusd:
-            event = item.priced.event
-            key = (event.account_id, event.key_id)
-            sums[key] = sums.get(key, 0) + item.charge_uusd
+    for event, amount_uusd in _counted(done):
+        key = (event.account_id, event.key_id)
+        sums[key] = sums.get(key, 0) + amount_uusd
     return dict(sorted(sums.items()))
 
 
-def bucket_deltas(settled: Sequence[Settled]) -> list[BucketDelta]:
-    """What each window's sub-bucket of the admission gains, in lock order."""
+def bucket_deltas(done: Plan) -> list[BucketDelta]:
+    """What each window's sub-bucket of the admission gains, in lock order; replays as above."""
     sums: dict[tuple[str, str, int, int], int] = {}
-    for item in settled:
-        if not item.charge_uusd:
-            continue
-        event = item.priced.event
+    for event, amount_uusd in _counted(done):
         for number, window in enumerate(WINDOWS, 1):
             key = (event.account_id, event.key_id, number, window.bucket(event.admitted_ms))
-            sums[key] = sums.get(key, 0) + item.charge_uusd
+            sums[key] = sums.get(key, 0) + amount_uusd
     return [BucketDelta(*key, amount) for key, amount in sorted(sums.items())]
+
+
+def _counted(done: Plan) -> Iterator[tuple[UsageEvent, int]]:
+    """Events that count in some spend, with what they add to it now."""
+    for item in done.settled:
+        if item.charge_uusd:
+            yield item.priced.event, item.charge_uusd
+    for priced in done.replayed:
+        if priced.price_uusd:
+            yield priced.event, 0

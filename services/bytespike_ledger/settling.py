@@ -6,7 +6,7 @@ refuses stands alone, so one bad event never costs the others more than a few tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -16,14 +16,13 @@ from bytespike_ledger.settle import (
     ParkReason,
     Plan,
     PricedEvent,
-    Settled,
     bucket_deltas,
     plan,
     spend_deltas,
 )
 from bytespike_ledger.store import Connection, Lock, RefusedByDatabase, connection, lock, upkeep
 from bytespike_ledger.store import settlement as store
-from bytespike_ledger.store.state import AccountSettled, accounts_touched
+from bytespike_ledger.store.state import AccountSettled
 
 __all__ = ["Refusal", "Settler"]
 
@@ -103,14 +102,12 @@ class Settler:
 
     async def _commit(self, conn: Connection, events: Sequence[PricedEvent]) -> _Committed:
         async with conn.transaction():
-            balances = await store.lock_balances(conn, (p.event.account_id for p in events))
+            accounts = await store.lock_balances(conn, (p.event.account_id for p in events))
             known = await store.known_fingerprints(conn, events)
+            balances = {name: account.balance_uusd for name, account in accounts.items()}
             decided = plan(events, known=known, balances=balances)
-            await _write(conn, decided.settled)
-            # Replays are carried over again: their first settlement may have died before it was.
-            touched = [*(item.priced for item in decided.settled), *decided.replayed]
-            accounts = await accounts_touched(conn, touched) if touched else []
-        return _Committed(decided, accounts)
+            await _write(conn, decided, accounts)
+        return _Committed(decided, list(accounts.values()))
 
     async def _project(self, committed: _Committed) -> None:
         hold_ids: dict[str, list[str]] = {}
@@ -133,14 +130,13 @@ class Settler:
         metrics.shortfall.inc(sum(item.shortfall_uusd for item in done.settled))
 
 
-async def _write(conn: Connection, settled: Sequence[Settled]) -> None:
-    if not settled:
-        return
+async def _write(conn: Connection, decided: Plan, accounts: Mapping[str, AccountSettled]) -> None:
     # In the order of their ids, so that two ledgers with one event never wait for each other.
-    rows = sorted(settled, key=lambda item: item.priced.event.request_id)
-    if await store.insert_usage(conn, rows) < len(rows):
-        raise _Overtaken
-    await store.insert_attempts(conn, rows)
-    await store.post_charges(conn, rows)
-    await store.add_spend(conn, spend_deltas(rows))
-    await store.add_buckets(conn, bucket_deltas(rows))
+    rows = sorted(decided.settled, key=lambda item: item.priced.event.request_id)
+    if rows:
+        if await store.insert_usage(conn, rows) < len(rows):
+            raise _Overtaken
+        await store.insert_attempts(conn, rows)
+        await store.post_charges(conn, rows, accounts)
+    # Replays take part: their first settlement may have died before Redis heard of it.
+    await store.add_spend(conn, spend_deltas(decided), bucket_deltas(decided), accounts)

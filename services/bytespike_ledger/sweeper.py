@@ -77,6 +77,7 @@ class Sweeper:
             if time.monotonic() - self._tables_at >= _TABLES_EVERY_S:
                 await self.sweep_tables(conn)
                 self._tables_at = time.monotonic()
+            self._books.metrics.unsettled.set(await self._unsettled())
 
     async def sweep_holds(self) -> None:
         """Return expired holds; measure the open ones."""

@@ -44,6 +44,12 @@ POSTGRES = {
         "balances_equal_entries",
         "redis_equals_postgres",
     },
+    # The constraint has to be taken away first, and even then it is noticed.
+    "update balances set posted_uusd = -1 where account_id = $1": {
+        "balances_are_not_negative",
+        "balances_equal_entries",
+        "redis_equals_postgres",
+    },
     "update usage set charge_uusd = 60 where account_id = $1": {
         "charges_equal_settlements",
         "spend_equals_usage",
@@ -76,6 +82,7 @@ async def test_corruption_in_postgres(
     async with pg.connection(rig.books.pool) as conn:
         # Only a superuser can get past the triggers, which is what this test plays.
         await conn.execute("set session_replication_role = replica")
+        await conn.execute("alter table balances drop constraint balances_posted_uusd_check")
         await conn.execute(corruption, settled[0].account_id)
         await conn.execute("reset session_replication_role")
     assert await rig.dirty_checks() == POSTGRES[corruption]

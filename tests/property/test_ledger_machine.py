@@ -283,8 +283,10 @@ class Money(RuleBasedStateMachine):
         assert state is not None
         assert state.balance_uusd == self.model.redis.balance >= 0
         assert state.pending_uusd == self.model.pending()
-        assert state.slots_in_use == self.model.slots_in_use() <= SLOTS
-        assert self.model.overrun or state.balance_uusd >= state.pending_uusd
+        assert state.slots_in_use == self.model.slots_in_use()
+        if not self.model.overrun:
+            assert state.balance_uusd >= state.pending_uusd
+            assert state.slots_in_use <= SLOTS
         (scope,) = state.scopes
         assert scope.spent_uusd == self.model.redis.spent
         assert scope.pending_uusd == self.model.pending()

@@ -26,6 +26,7 @@ class Request:
     lease_end_ms: int
     event: UsageEvent | None = None  # set when the outcome is known
     held: bool = True
+    expired: bool = False  # its lease ran out at least once, so its money and slot were given away
     booked: bool = False
     delivered: bool = False
 
@@ -59,7 +60,7 @@ class MoneyModel:
     charges: list[tuple[int, int]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     redis: Projected = field(default_factory=Projected)
-    #: Somebody used more than was reserved for him, so what is available may fall below zero.
+    #: Somebody used more than was reserved for him, so for once more may be used than there is.
     overrun: bool = False
 
     def running(self) -> list[Request]:
@@ -77,8 +78,8 @@ class MoneyModel:
     def expire(self) -> None:
         """Leases that ran out by now."""
         for request in self.running():
-            if request.lease_end_ms <= self.now_ms:
-                request.held = False
+            if request.held and request.lease_end_ms <= self.now_ms:
+                request.held, request.expired = False, True
 
     def slots_in_use(self) -> int:
         """Open holds."""
@@ -124,14 +125,12 @@ class MoneyModel:
 
     def renew(self, request: Request) -> None:
         """Its owner is alive; a lost hold is put back."""
-        if not request.held and request.hold > self.redis.balance - self.pending():
-            self.overrun = True
+        self.overrun |= request.expired
         request.held, request.lease_end_ms = True, self.now_ms + LEASE_MS
 
     def finish(self, request: Request, event: UsageEvent) -> None:
         """The outcome is known."""
-        if event.charge_uusd > request.pending:
-            self.overrun = True
+        self.overrun |= request.expired or event.charge_uusd > request.hold
         request.event = event
         request.held = event.charge_uusd > 0
 

@@ -36,6 +36,9 @@ _CHECKS = {
             select account_id, sum(amount_uusd) as total from entries group by account_id
         ) as sums using (account_id)
     """,
+    "balances_are_not_negative": """
+        select account_id as offender, posted_uusd >= 0 as ok from balances
+    """,
     "charges_equal_settlements": """
         select coalesce(charged.request_id, substr(settled.idempotency_key, 8)) as offender,
                charged.account_id is not distinct from settled.account_id
@@ -50,10 +53,10 @@ _CHECKS = {
     """,
     "spend_equals_usage": """
         select coalesce(scope, key_id) as offender, spent_uusd is not distinct from total as ok
-        from scope_spend full join (
+        from (select * from scope_spend where spent_uusd > 0) as counted full join (
             select account_id, key_id, sum(charge_uusd) as total
             from usage where charge_uusd > 0 group by account_id, key_id
-        ) as sums on sums.account_id = scope_spend.account_id and key_id = scope
+        ) as sums on sums.account_id = counted.account_id and key_id = scope
     """,
     "buckets_equal_usage": """
         with windows as (
@@ -61,7 +64,7 @@ _CHECKS = {
                 with ordinality as windows (width_ms, first_live, window_no)
         ), live as (
             select spend_buckets.* from spend_buckets join windows using (window_no)
-            where bucket >= first_live
+            where bucket >= first_live and settled_uusd > 0
         ), sums as (
             select account_id, key_id, window_no, admitted_ms / width_ms as bucket,
                    sum(charge_uusd) as total

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from bytespike_contracts.money import TokenUsage
 from bytespike_ledger.settle import BucketDelta, PricedEvent, Settled
 from bytespike_ledger.store import Connection
+from bytespike_ledger.store.state import AccountSettled, add_scopes
 
 __all__ = [
-    "add_buckets",
     "add_spend",
     "insert_attempts",
     "insert_usage",
@@ -27,14 +27,17 @@ _TOKENS = tuple(TokenUsage.__struct_fields__)
 _NO_TOKENS: tuple[int | None, ...] = (None,) * len(_TOKENS)
 
 
-async def lock_balances(conn: Connection, account_ids: Iterable[str]) -> dict[str, int]:
-    """Lock the balance rows and return ``{account: posted micro-USD}`` of those that exist."""
+async def lock_balances(conn: Connection, account_ids: Iterable[str]) -> dict[str, AccountSettled]:
+    """Lock the balance rows and return those accounts that exist, without scopes."""
     rows = await conn.fetch(
-        "select account_id, posted_uusd from balances where account_id = any($1::text[])"
-        " order by account_id for update",
+        "select account_id, posted_uusd, version from balances"
+        " where account_id = any($1::text[]) order by account_id for update",
         sorted(set(account_ids)),
     )
-    return {row["account_id"]: row["posted_uusd"] for row in rows}
+    return {
+        row["account_id"]: AccountSettled(row["account_id"], row["posted_uusd"], row["version"])
+        for row in rows
+    }
 
 
 async def known_fingerprints(conn: Connection, events: Sequence[PricedEvent]) -> dict[str, bytes]:
@@ -66,8 +69,13 @@ async def insert_attempts(conn: Connection, settled: Sequence[Settled]) -> None:
         await conn.execute(_INSERT_ATTEMPTS, *zip(*rows, strict=True))
 
 
-async def post_charges(conn: Connection, settled: Sequence[Settled]) -> None:
-    """Transfers, entries and balances of everything in the batch that costs the customer."""
+async def post_charges(
+    conn: Connection, settled: Sequence[Settled], accounts: Mapping[str, AccountSettled]
+) -> None:
+    """Transfers, entries and balances of everything in the batch that costs the customer.
+
+    The accounts take over their new balances and versions.
+    """
     charged = [item for item in settled if item.charge_uusd]
     if not charged:
         return
@@ -83,45 +91,54 @@ async def post_charges(conn: Connection, settled: Sequence[Settled]) -> None:
     for item in charged:
         account_id = item.priced.event.account_id
         sums[account_id] = sums.get(account_id, 0) + item.charge_uusd
-    await conn.execute(
+    rows = await conn.fetch(
         """update balances set posted_uusd = posted_uusd - spent, version = version + 1
            from unnest($1::text[], $2::bigint[]) as batch (account, spent)
-           where account_id = account""",
+           where account_id = account
+           returning account_id, posted_uusd, version""",
         list(sums),
         list(sums.values()),
     )
+    for row in rows:
+        account = accounts[row["account_id"]]
+        account.balance_uusd, account.version = row["posted_uusd"], row["version"]
 
 
-async def add_spend(conn: Connection, deltas: Mapping[tuple[str, str], int]) -> None:
-    """Add to the lifetime spend of scopes."""
+async def add_spend(
+    conn: Connection,
+    deltas: Mapping[tuple[str, str], int],
+    buckets: Sequence[BucketDelta],
+    accounts: Mapping[str, AccountSettled],
+) -> None:
+    """Add to the lifetime spend of scopes and to the sub-buckets of their windows.
+
+    The accounts take over the scopes named here with their new, absolute values.
+    """
     if not deltas:
         return
-    await conn.execute(
+    spend = await conn.fetch(
         """insert into scope_spend (account_id, scope, spent_uusd)
            select * from unnest($1::text[], $2::text[], $3::bigint[])
            on conflict (account_id, scope)
-           do update set spent_uusd = scope_spend.spent_uusd + excluded.spent_uusd""",
+           do update set spent_uusd = scope_spend.spent_uusd + excluded.spent_uusd
+           returning account_id, scope, spent_uusd""",
         [account_id for account_id, _ in deltas],
         [scope for _, scope in deltas],
         list(deltas.values()),
     )
-
-
-async def add_buckets(conn: Connection, deltas: Sequence[BucketDelta]) -> None:
-    """Add to the sub-buckets of the rolling windows."""
-    if not deltas:
-        return
-    await conn.execute(
+    rows = await conn.fetch(
         """insert into spend_buckets (account_id, scope, window_no, bucket, settled_uusd)
            select * from unnest($1::text[], $2::text[], $3::smallint[], $4::bigint[], $5::bigint[])
            on conflict (account_id, scope, window_no, bucket)
-           do update set settled_uusd = spend_buckets.settled_uusd + excluded.settled_uusd""",
-        [delta.account_id for delta in deltas],
-        [delta.scope for delta in deltas],
-        [delta.window_no for delta in deltas],
-        [delta.bucket for delta in deltas],
-        [delta.amount_uusd for delta in deltas],
+           do update set settled_uusd = spend_buckets.settled_uusd + excluded.settled_uusd
+           returning account_id, scope, window_no, bucket, settled_uusd""",
+        [delta.account_id for delta in buckets],
+        [delta.scope for delta in buckets],
+        [delta.window_no for delta in buckets],
+        [delta.bucket for delta in buckets],
+        [delta.amount_uusd for delta in buckets],
     )
+    add_scopes(accounts, spend, rows)
 
 
 def _insert(table: str, columns: Mapping[str, str], suffix: str = "") -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bytespike_contracts.holds import WINDOWS, BucketSpend, ScopeSpend
-from bytespike_ledger.settle import PricedEvent
 from bytespike_ledger.store import Connection, Row
 
 __all__ = [
     "AccountSettled",
     "accounts_after",
     "accounts_due",
-    "accounts_touched",
+    "add_scopes",
     "mark_projected",
     "whole_accounts",
 ]
@@ -27,32 +26,6 @@ class AccountSettled:
     balance_uusd: int
     version: int
     scopes: list[ScopeSpend] = field(default_factory=list)
-
-
-async def accounts_touched(conn: Connection, events: Sequence[PricedEvent]) -> list[AccountSettled]:
-    """State of the accounts, scopes and buckets that these events count in (new or replayed)."""
-    accounts = await _balances(conn, {priced.event.account_id for priced in events})
-    scopes = sorted({(priced.event.account_id, priced.event.key_id) for priced in events})
-    buckets = sorted(
-        {
-            (priced.event.account_id, priced.event.key_id, number, window.bucket(at_ms))
-            for priced in events
-            for at_ms in (priced.event.admitted_ms,)
-            for number, window in enumerate(WINDOWS, 1)
-        }
-    )
-    spend = await conn.fetch(
-        """select account_id, scope, spent_uusd from scope_spend
-           where (account_id, scope) in (select * from unnest($1::text[], $2::text[]))""",
-        *zip(*scopes, strict=True),
-    )
-    rows = await conn.fetch(
-        """select account_id, scope, window_no, bucket, settled_uusd from spend_buckets
-           where (account_id, scope, window_no, bucket) in
-               (select * from unnest($1::text[], $2::text[], $3::smallint[], $4::bigint[]))""",
-        *zip(*buckets, strict=True),
-    )
-    return _assemble(accounts, spend, rows)
 
 
 async def whole_accounts(
@@ -77,7 +50,8 @@ async def whole_accounts(
         list(account_ids),
         [window.first_live_bucket(now_ms) for window in WINDOWS],
     )
-    return _assemble(accounts, spend, rows)
+    add_scopes(accounts, spend, rows)
+    return list(accounts.values())
 
 
 async def accounts_after(conn: Connection, after: str, *, limit: int) -> list[str]:
@@ -121,16 +95,17 @@ async def _balances(conn: Connection, account_ids: Iterable[str]) -> dict[str, A
     }
 
 
-def _assemble(
-    accounts: dict[str, AccountSettled], spend: Sequence[Row], buckets: Sequence[Row]
-) -> list[AccountSettled]:
+def add_scopes(
+    accounts: Mapping[str, AccountSettled], spend: Sequence[Row], buckets: Sequence[Row]
+) -> None:
+    """Put rows of ``scope_spend`` and ``spend_buckets`` on the accounts they belong to."""
     per_scope: dict[tuple[str, str], list[BucketSpend]] = {}
     for row in buckets:
         per_scope.setdefault((row["account_id"], row["scope"]), []).append(
             BucketSpend(row["window_no"], row["bucket"], row["settled_uusd"])
         )
     for row in spend:
-        account = accounts[row["account_id"]]
         found = per_scope.get((row["account_id"], row["scope"]), [])
-        account.scopes.append(ScopeSpend(row["scope"], row["spent_uusd"], found))
-    return list(accounts.values())
+        accounts[row["account_id"]].scopes.append(
+            ScopeSpend(row["scope"], row["spent_uusd"], found)
+        )

@@ -13,6 +13,7 @@ from bytespike_contracts.settlement import Outcome
 from bytespike_contracts.usage import UsageEvent, fingerprint
 from bytespike_ledger.settle import (
     ParkReason,
+    Plan,
     PricedEvent,
     Rejected,
     Settled,
@@ -137,8 +138,9 @@ def test_spend_and_buckets_are_summed_by_where_they_count() -> None:
         Settled(priced(3, admitted_ms=earlier_ms), 7, 0),
         Settled(priced(4, key_id="key_2"), 0, 3),
     ]
-    assert spend_deltas(settled) == {("acct_1", "key_1"): 22}
-    found = {(d.window_no, d.bucket): d.amount_uusd for d in bucket_deltas(settled)}
+    done = Plan(settled=settled)
+    assert spend_deltas(done) == {("acct_1", "key_1"): 22}
+    found = {(d.window_no, d.bucket): d.amount_uusd for d in bucket_deltas(done)}
     assert found == {
         (1, NOW_MS // 300_000): 15,
         (1, earlier_ms // 300_000): 7,
@@ -147,3 +149,19 @@ def test_spend_and_buckets_are_summed_by_where_they_count() -> None:
         (3, NOW_MS // 10_800_000): 15,
         (3, earlier_ms // 10_800_000): 7,
     }
+
+
+def test_replays_add_nothing_but_are_named() -> None:
+    done = Plan(
+        settled=[Settled(priced(1), 10, 0)],
+        replayed=[priced(2, key_id="key_2"), priced(3, 0, key_id="key_3")],
+    )
+    assert spend_deltas(done) == {("acct_1", "key_1"): 10, ("acct_1", "key_2"): 0}
+    assert [(d.scope, d.amount_uusd) for d in bucket_deltas(done)] == [
+        ("key_1", 10),
+        ("key_1", 10),
+        ("key_1", 10),
+        ("key_2", 0),
+        ("key_2", 0),
+        ("key_2", 0),
+    ]
