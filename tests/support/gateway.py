@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import anthropic
 import asyncpg
+import nats
 from redis.asyncio import Redis
 
 from bytespike_cli.gateway_api import GatewayApi, decode
@@ -22,6 +23,7 @@ from bytespike_cli.stack import Stack
 from bytespike_contracts.catalogue import parse_catalogue
 from bytespike_contracts.holds import wallet_name
 from bytespike_contracts.money import Rates, parse_usd
+from bytespike_contracts.subjects import SETTLE_CONSUMER, USAGE_STREAM
 from tests.support.simulator import SimulatorClient
 from tests.support.stack import admin_api, running_stack
 
@@ -258,6 +260,15 @@ class Gateway:
 
         await eventually(nothing_held)
 
+    async def unacknowledged(self) -> int:
+        """Usage messages the ledger has not acknowledged yet, delivered or not."""
+        client = await nats.connect(self.stack.servers["nats"].url)
+        try:
+            info = await client.jetstream().consumer_info(USAGE_STREAM, SETTLE_CONSUMER)
+            return int(info.num_pending or 0) + int(info.num_ack_pending or 0)
+        finally:
+            await client.close()
+
     @asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
         client = Redis.from_url(self.stack.servers["redis"].url)
@@ -275,14 +286,16 @@ async def running_gateway(
     edges: int = 1,
     environment: Mapping[str, str] | None = None,
     service_environment: Mapping[str, Mapping[str, str]] | None = None,
+    durable: bool = False,
 ) -> AsyncIterator[Gateway]:
-    """A ready gateway below ``folder``, gone afterwards."""
+    """A ready gateway below ``folder``, gone afterwards (options as of ``running_stack``)."""
     async with running_stack(
         folder,
         catalogue=catalogue,
         edges=edges,
         environment=environment,
         service_environment=service_environment,
+        durable=durable,
     ) as stack:
         gateway = Gateway(stack, catalogue)
         try:

@@ -36,18 +36,20 @@ async def running_stack(
     edges: int = 1,
     environment: Mapping[str, str] | None = None,
     service_environment: Mapping[str, Mapping[str, str]] | None = None,
+    durable: bool = False,
 ) -> AsyncIterator[Stack]:
     """A ready stack below ``folder``; everything of it is gone afterwards.
 
     ``environment`` adds variables for all services, ``service_environment`` for single ones
-    (``{"ledger": {...}}``). Inside, ``stack.parts[name].kill()`` and ``.start()`` break and mend.
+    (``{"ledger": {...}}``). Inside, ``stack.parts[name].kill()`` and ``.start()`` break and mend;
+    whoever kills Postgres wants it ``durable``.
     """
     options = StackOptions(
         catalogue=catalogue,
         environment=clean_environment(**(environment or {})),
         service_environment=service_environment or {},
         edges=edges,
-        durable=False,
+        durable=durable,
     )
     stack = Stack(Home(folder), options)
     try:
