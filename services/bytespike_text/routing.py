@@ -24,7 +24,7 @@ _PREFIX_BYTES = 2_048
 #: A cache breakpoint is looked for this far; agents put it after a few tens of KiB of tools.
 _BREAKPOINT_WITHIN_BYTES = 65_536
 _BREAKPOINT = b'"cache_control"'
-#: A sticky channel is left when it has this many times the mean load of its tier, plus some slack
+#: A sticky channel is left when it has this many times the mean load of its peers, plus some slack
 #: so that low traffic never moves a conversation.
 _STICKY_OVERLOAD = 2.0
 _STICKY_SLACK = 8
@@ -126,8 +126,10 @@ def _favourite(tier: Sequence[Lane], conversation: bytes) -> Lane:
 
 
 def _overloaded(lane: Lane, tier: Sequence[Lane], breakers: Mapping[str, Breaker]) -> bool:
-    mean = sum(breakers[other.id].in_flight for other in tier) / len(tier)
-    return breakers[lane.id].in_flight > _STICKY_OVERLOAD * mean + _STICKY_SLACK
+    own = breakers[lane.id].in_flight
+    # Of the others: with the lane itself in it, the mean of a pair could never be passed twofold.
+    mean = (sum(breakers[each.id].in_flight for each in tier) - own) / (len(tier) - 1)
+    return own > _STICKY_OVERLOAD * mean + _STICKY_SLACK
 
 
 def _less_loaded_of_two(

@@ -1,0 +1,88 @@
+"""Credentials come from the environment or a file; a missing one leaves only its channel out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bytespike_contracts.catalogue import parse_catalogue
+from bytespike_text.catalogue_file import RoutingTable
+from bytespike_text.upstream_auth import CredentialMissing, auth_headers, resolve_credential
+
+CATALOGUE = """
+[[models]]
+id = "m"
+vendor = "anthropic"
+family = "claude"
+context_window = 1000
+max_output_tokens = 1000
+[models.price]
+input = "1"
+output = "2"
+cache_read = "0"
+
+[[channels]]
+id = "keyed"
+dialect = "anthropic"
+base_url = "https://vendor.invalid/base/"
+credential = "env:KEYED"
+models = { m = "vendor-m" }
+cost_factor = "0.5"
+priority = 1
+
+[[channels]]
+id = "keyless"
+dialect = "anthropic"
+base_url = "https://vendor.invalid"
+credential = "env:KEYLESS"
+models = { m = "m" }
+
+[[channels]]
+id = "odd"
+dialect = "anthropic"
+base_url = "https://user:pass@vendor.invalid"
+credential = "env:KEYED"
+models = { m = "m" }
+
+[[channels]]
+id = "off"
+dialect = "anthropic"
+base_url = "https://vendor.invalid"
+credential = "env:KEYED"
+enabled = false
+models = { m = "m" }
+
+[[groups]]
+id = "default"
+"""
+
+
+def test_a_credential_comes_from_where_the_catalogue_says(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(" from-file\n")
+    assert resolve_credential("env:A", {"A": "from-env"}) == "from-env"
+    assert resolve_credential(f"file:{file}", {}) == "from-file"
+
+
+@pytest.mark.parametrize("reference", ["env:ABSENT", "env:EMPTY", "env:ODD", "file:/no/such/file"])
+def test_a_missing_credential_is_named_without_its_value(reference: str) -> None:
+    with pytest.raises(CredentialMissing) as missing:
+        resolve_credential(reference, {"EMPTY": "", "ODD": "se\ncret"})
+    assert reference in str(missing.value)
+    assert "cret" not in str(missing.value)
+
+
+def test_it_is_sent_as_the_dialect_wants_it() -> None:
+    assert auth_headers("anthropic", "k") == (("x-api-key", "k"),)
+
+
+def test_channels_that_cannot_be_called_are_left_out() -> None:
+    env = {"KEYED": "secret"}
+    table = RoutingTable(parse_catalogue(CATALOGUE, env), env)
+    assert table.channel_ids == ["keyed"]
+    (lane,) = table.candidates("default", "m")
+    assert (lane.id, lane.base_path, lane.origin.port) == ("keyed", "/base", 443)
+    assert lane.cost_rates["m"].multiplier_ppm == 500_000
+    assert table.candidates("default", "unknown") == ()
+    assert table.candidates("unknown", "m") == ()
