@@ -83,17 +83,14 @@ async def serving(host: str, port: int) -> AsyncIterator[str]:
 
 
 async def _serve(host: str, port: int) -> None:
-    async with serving(host, port) as url:
-        print(f"simulator ready on {url}", flush=True)
-        await _until_signalled()
-
-
-async def _until_signalled() -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # Before the ready line: whoever reads it may send a signal at once.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    async with serving(host, port) as url:
+        print(f"simulator ready on {url}", flush=True)
+        await stop.wait()
 
 
 def _parser() -> argparse.ArgumentParser:
