@@ -62,9 +62,9 @@ class Holds:
         try:
             await self._pipe.script("finish", wallet, args)
         except KvUnavailable:
-            self._metrics.finish_failed()
+            self._metrics.finish_failures.inc()
         except KvError as error:
-            self._metrics.finish_failed()
+            self._metrics.finish_failures.inc()
             _log.error("finish script failed", request_id=request_id, error=str(error))
 
     async def run(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -66,112 +66,79 @@ class TextMetrics:
     """The router's series in one registry. Labelled ones are called with their labels."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        names = list(Labels._fields)
         self._registry = registry
-        self.duration = _Children(
-            Histogram(
-                "gen_ai_server_request_duration_seconds",
-                "From the request's arrival to the end of its answer.",
-                names,
-                buckets=_DURATION_BUCKETS,
-                registry=registry,
-            )
+        self._define_requests()
+        self._define_plumbing()
+
+    def _define_requests(self) -> None:
+        self.duration = self._histograms(
+            "gen_ai_server_request_duration_seconds",
+            "From the request's arrival to the end of its answer.",
+            Labels._fields,
+            _DURATION_BUCKETS,
         )
-        self.first_token = _Children(
-            Histogram(
-                "gen_ai_server_time_to_first_token_seconds",
-                "From the request's arrival to the first bytes of a stream.",
-                names,
-                buckets=_FIRST_TOKEN_BUCKETS,
-                registry=registry,
-            )
+        self.first_token = self._histograms(
+            "gen_ai_server_time_to_first_token_seconds",
+            "From the request's arrival to the first bytes of a stream.",
+            Labels._fields,
+            _FIRST_TOKEN_BUCKETS,
         )
-        self.tokens = _Children(
-            Counter(
-                "gen_ai_client_token_usage_total",
-                "Tokens the customer was served, reported or counted.",
-                ["type", "model_id", "provider"],
-                registry=registry,
-            )
-        )
-        self.overhead = Histogram(
+        self.overhead = self._histograms(
             "gateway_overhead_seconds",
             "Time spent here, waiting for the vendor left out.",
-            ["component"],
-            buckets=_OVERHEAD_BUCKETS,
-            registry=registry,
-        ).labels("router")
-        self.errors = _Children(
-            Counter(
-                "gateway_errors_total",
-                "Requests ended in an error.",
-                ["error_type"],
-                registry=registry,
-            )
+            ("component",),
+            _OVERHEAD_BUCKETS,
+        )("router")
+        self.tokens = self._counters(
+            "gen_ai_client_token_usage_total",
+            "Tokens the customer was served, reported or counted.",
+            ("type", "model_id", "provider"),
         )
-        self.cost = _Children(
-            Counter(
-                "gateway_cost_micro_usd_total",
-                "Money by book: what customers are charged, what vendors bill us.",
-                ["book"],
-                registry=registry,
-            )
+        self.errors = self._counters(
+            "gateway_errors_total", "Requests ended in an error.", ("error_type",)
         )
-        self.outcomes = _Children(
-            Counter(
-                "bytespike_text_outcomes_total",
-                "Admitted requests by row of the success table.",
-                ["outcome"],
-                registry=registry,
-            )
+        self.cost = self._counters(
+            "gateway_cost_micro_usd_total",
+            "Money by book: what customers are charged, what vendors bill us.",
+            ("book",),
         )
-        self.attempts = _Children(
-            Counter(
-                "bytespike_text_attempts_total",
-                "Upstream calls by what came of them.",
-                ["channel", "result"],
-                registry=registry,
-            )
+        self.outcomes = self._counters(
+            "bytespike_text_outcomes_total",
+            "Admitted requests by row of the success table.",
+            ("outcome",),
         )
-        self.streams = Gauge(
-            "bytespike_text_streams_in_flight", "Streams being relayed now.", registry=registry
+        self.attempts = self._counters(
+            "bytespike_text_attempts_total",
+            "Upstream calls by what came of them.",
+            ("channel", "result"),
         )
-        self.pings = Counter(
-            "bytespike_text_pings_total", "Keep-alives put into silent streams.", registry=registry
+        self.streams = self._gauge("bytespike_text_streams_in_flight", "Streams being relayed now.")
+        self.pings = self._counter(
+            "bytespike_text_pings_total", "Keep-alives put into silent streams."
         )
-        self.stray_tasks = Counter(
-            "bytespike_text_task_failures_total",
-            "Requests that ended in an unexpected exception.",
-            registry=registry,
+
+    def _define_plumbing(self) -> None:
+        self.stray_tasks = self._counter(
+            "bytespike_text_task_failures_total", "Requests ended by an unexpected exception."
         )
-        self.catalogue_reloads = _Children(
-            Counter(
-                "bytespike_text_catalogue_reloads_total",
-                "Catalogue reloads by result.",
-                ["result"],
-                registry=registry,
-            )
+        self.catalogue_reloads = self._counters(
+            "bytespike_text_catalogue_reloads_total", "Catalogue reloads by result.", ("result",)
         )
-        self._finish_failures = Counter(
-            "bytespike_text_finish_failures_total",
-            "Holds whose finish Redis did not confirm.",
-            registry=registry,
+        self.finish_failures = self._counter(
+            "bytespike_text_finish_failures_total", "Holds whose finish Redis did not confirm."
         )
-        self._published = Counter(
-            "bytespike_text_published_events_total", "Events the bus took.", registry=registry
+        self.published = self._counter(
+            "bytespike_text_published_events_total", "Usage events the bus took."
         )
-        self._publish_failures = Counter(
-            "bytespike_text_publish_failures_total",
-            "Batches the bus did not take.",
-            registry=registry,
+        self.publish_failures = self._counter(
+            "bytespike_text_publish_failures_total", "Messages the bus did not take."
         )
-        self._torn = Counter(
-            "bytespike_text_spool_torn_total", "Spool lines that were damaged.", registry=registry
+        self.spool_torn = self._counter(
+            "bytespike_text_spool_torn_total", "Spool lines that were damaged."
         )
-        self.spool_refusals = Counter(
+        self.spool_refusals = self._counter(
             "bytespike_text_spool_refusals_total",
             "Events the disk refused; their requests were not charged.",
-            registry=registry,
         )
 
     def served(self, usage: TokenUsage, *, model_id: str, provider: str) -> None:
@@ -181,38 +148,32 @@ class TextMetrics:
             if count:
                 self.tokens(kind, model_id, provider).inc(count)
 
-    def finish_failed(self) -> None:
-        """Redis did not confirm a finish."""
-        self._finish_failures.inc()
-
-    def published(self, events: int) -> None:
-        """The bus took a batch."""
-        self._published.inc(events)
-
-    def publish_failed(self) -> None:
-        """The bus did not take a batch; it stays in the spool."""
-        self._publish_failures.inc()
-
-    def spool_torn(self, lines: int) -> None:
-        """Damaged lines were skipped."""
-        self._torn.inc(lines)
-
-    def watch_spool(self, pending_bytes: Callable[[], int], events: Callable[[], int]) -> None:
+    def watch_spool(self, size_bytes: Callable[[], int], events: Callable[[], int]) -> None:
         """Read the spool's size when asked."""
-        Gauge(
-            "bytespike_text_spool_bytes",
-            "Usage events on disk, unpublished.",
-            registry=self._registry,
-        ).set_function(pending_bytes)
-        Gauge(
-            "bytespike_text_spool_events",
-            "Usage events not yet published.",
-            registry=self._registry,
-        ).set_function(events)
+        self._gauge(
+            "bytespike_text_spool_bytes", "Usage events on disk, unpublished."
+        ).set_function(size_bytes)
+        self._gauge("bytespike_text_spool_events", "Usage events not yet published.").set_function(
+            events
+        )
 
     def watch_channels(self, states: Callable[[], Mapping[str, State]]) -> None:
         """Read the channels' states when asked."""
         self._registry.register(_ChannelCollector(states))
+
+    def _gauge(self, name: str, words: str) -> Gauge:
+        return Gauge(name, words, registry=self._registry)
+
+    def _counter(self, name: str, words: str) -> Counter:
+        return Counter(name, words, registry=self._registry)
+
+    def _counters(self, name: str, words: str, labels: Sequence[str]) -> _Children[Counter]:
+        return _Children(Counter(name, words, labels, registry=self._registry))
+
+    def _histograms(
+        self, name: str, words: str, labels: Sequence[str], buckets: Sequence[float]
+    ) -> _Children[Histogram]:
+        return _Children(Histogram(name, words, labels, buckets=buckets, registry=self._registry))
 
 
 class _ChannelCollector(Collector):

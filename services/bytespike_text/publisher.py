@@ -86,7 +86,7 @@ class Publisher:
     async def _publish(self, journal: Journal, batch: Batch) -> None:
         """Return once the bus has all events of the batch, however long that takes."""
         if batch.torn:
-            self._metrics.spool_torn(batch.torn)
+            self._metrics.spool_torn.inc(batch.torn)
             _log.error("unreadable lines in spool", spool=journal.name, lines=batch.torn)
         async with asyncio.TaskGroup() as group:
             for subject, events in _by_subject(batch).items():
@@ -101,9 +101,9 @@ class Publisher:
                 await self._bus.publish(subject, body, message_id=message_id)
                 break
             except BusUnavailable:
-                self._metrics.publish_failed()
+                self._metrics.publish_failures.inc()
                 await backoff.wait()
-        self._metrics.published(len(events))
+        self._metrics.published.inc(len(events))
 
 
 def _by_subject(batch: Batch) -> dict[str, list[bytes]]:

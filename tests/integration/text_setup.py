@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +38,25 @@ from bytespike_runtime.kv import connect_redis
 from bytespike_runtime.settings import Secret
 from bytespike_text.app import amain
 from bytespike_text.settings import TextSettings
-from tests.support.raw_http import Peer, RawServer, raw_server
+from tests.integration.text_vendor import (
+    BLOCK,
+    DELTA,
+    MESSAGE,
+    OVERLOADED,
+    START,
+    STOP,
+    WHOLE_COST_UUSD,
+    WHOLE_STREAM,
+    Peer,
+    Reply,
+    Vendor,
+    message_delta,
+    paused_stream,
+    silent,
+    stream,
+    whole,
+)
+from tests.support.raw_http import raw_server
 
 __all__ = [
     "BLOCK",
@@ -109,198 +127,6 @@ models = {{ claude-sonnet-4-5 = "{upstream_name}" }}
 connect_timeout_s = 1.0
 {more}
 """
-
-
-def event(name: str, data: Mapping[str, Any]) -> bytes:
-    """One event as the vendor writes it."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(data))
-
-
-START = event(
-    "message_start",
-    {
-        "type": "message_start",
-        "message": {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "content": [],
-            "stop_reason": None,
-            "usage": {"input_tokens": 100, "output_tokens": 1},
-        },
-    },
-)
-BLOCK = event(
-    "content_block_start",
-    {
-        "type": "content_block_start",
-        "index": 0,
-        "content_block": {"type": "text", "text": ""},
-    },
-)
-DELTA = event(
-    "content_block_delta",
-    {
-        "type": "content_block_delta",
-        "index": 0,
-        "delta": {"type": "text_delta", "text": "twelve bytes"},
-    },
-)
-
-
-def message_delta(stop_reason: str = "end_turn", output_tokens: int | None = 20) -> bytes:
-    """The event that reports the end and the usage."""
-    usage = {} if output_tokens is None else {"usage": {"output_tokens": output_tokens}}
-    data = {"type": "message_delta", "delta": {"stop_reason": stop_reason}, **usage}
-    return event("message_delta", data)
-
-
-STOP = event("message_stop", {"type": "message_stop"})
-OVERLOADED = event(
-    "error", {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-)
-WHOLE_STREAM = START + BLOCK + DELTA + message_delta() + STOP
-#: 100 input and 20 output tokens at the rates above.
-WHOLE_COST_UUSD = 600
-
-MESSAGE = msgspec.json.encode(
-    {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "content": [{"type": "text", "text": "hi"}],
-        "stop_reason": "end_turn",
-        "usage": {"input_tokens": 100, "output_tokens": 20},
-    }
-)
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One request as a vendor got it."""
-
-    head: bytes
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        for line in self.head.decode().split("\r\n")[1:]:
-            found, _, value = line.partition(":")
-            if found.lower() == name:
-                return value.strip()
-        return None
-
-    @property
-    def target(self) -> str:
-        return self.head.split(b" ")[1].decode()
-
-
-Reply = Callable[["Vendor", Peer], Awaitable[None]]
-
-
-def whole(
-    body: bytes = MESSAGE,
-    *,
-    status: int = 200,
-    content_type: str = "application/json",
-    **headers: str,
-) -> Reply:
-    """A complete body; ``x_name`` becomes the header ``x-name``."""
-    lines = [
-        f"HTTP/1.1 {status} X",
-        f"content-type: {content_type}",
-        f"content-length: {len(body)}",
-        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
-    ]
-    raw = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-    async def reply(_: Vendor, peer: Peer) -> None:
-        await peer.send(raw)
-
-    return reply
-
-
-STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
-    b"transfer-encoding: chunked\r\n\r\n"
-)
-
-
-def chunk(data: bytes) -> bytes:
-    """One HTTP chunk; empty data is the end of the body."""
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def stream(*parts: bytes, end: bool = True) -> Reply:
-    """Send these parts, each by itself; without ``end`` the connection drops after the last."""
-
-    async def reply(vendor: Vendor, peer: Peer) -> None:
-        await peer.send(STREAM_HEAD)
-        for part in parts:
-            await peer.send(chunk(part))
-        if not end:
-            raise ConnectionError
-        await peer.send(chunk(b""))
-
-    return reply
-
-
-def paused_stream(*parts: bytes) -> Reply:
-    """Wait for :meth:`Vendor.next` before each part but the first, and before the end."""
-
-    async def reply(vendor: Vendor, peer: Peer) -> None:
-        await peer.send(STREAM_HEAD)
-        for n, part in enumerate(parts):
-            if n:
-                await vendor.word(peer)
-            await peer.send(chunk(part))
-        await vendor.word(peer)
-        await peer.send(chunk(b""))
-
-    return reply
-
-
-async def silent(vendor: Vendor, peer: Peer) -> None:
-    """Never answer."""
-    await peer.hang_up_seen()
-    vendor.hang_ups += 1
-
-
-class Vendor:
-    """Answers by script: ``replies`` in order, then the last one for ever."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.replies: list[Reply] = [whole()]
-        self.asks: list[Ask] = []
-        self.hang_ups = 0
-        self.url = ""
-        self._words: asyncio.Queue[None] = asyncio.Queue()
-
-    async def word(self, peer: Peer) -> None:
-        """Wait for :meth:`next`, or end the script when the router hangs up."""
-        word = asyncio.create_task(self._words.get())
-        hang_up = asyncio.create_task(peer.hang_up_seen())
-        await asyncio.wait({word, hang_up}, return_when=asyncio.FIRST_COMPLETED)
-        left = hang_up.done()
-        word.cancel()
-        hang_up.cancel()
-        if left:
-            raise ConnectionError
-
-    def next(self) -> None:
-        self._words.put_nowait(None)
-
-    async def serve(self, peer: Peer) -> None:
-        while True:
-            head, body = await peer.request()
-            reply = self.replies[min(len(self.asks), len(self.replies) - 1)]
-            self.asks.append(Ask(head, body))
-            await reply(self, peer)
-
-    def answer(self, *replies: Reply) -> None:
-        self.replies = list(replies)
-        self.asks.clear()
-        self._words = asyncio.Queue()
 
 
 @dataclass
@@ -496,19 +322,13 @@ async def running_text(
 ) -> AsyncIterator[TextUnderTest]:
     """A router in front of scripted vendors; ``channels`` are extra TOML lines for each."""
     async with AsyncExitStack() as opened:
-        scripted = []
-        for n in range(vendors):
-            vendor = Vendor(f"vendor-{n}")
-            server: RawServer = await opened.enter_async_context(raw_server(vendor.serve))
-            vendor.url = server.url
-            scripted.append(vendor)
+        scripted = [await _vendor(opened, f"vendor-{n}") for n in range(vendors)]
         catalogue = tmp_path / "catalogue.toml"
         catalogue.write_text(catalogue_text(scripted, channels, upstream_name))
-        port, ops_port = free_port(), free_port()
         text_settings = TextSettings(
             **{
-                "port": port,
-                "ops_port": ops_port,
+                "port": free_port(),
+                "ops_port": free_port(),
                 "redis_url": redis_url,
                 "nats_url": nats_url,
                 "catalogue": str(catalogue),
@@ -521,27 +341,15 @@ async def running_text(
         )
         redis = connect_redis(redis_url)
         opened.push_async_callback(redis.aclose)
-        bus = Bus(nats_url)
-        await bus.start()
-        opened.push_async_callback(bus.close)
-        await bus.ensure_stream(
-            USAGE_STREAM,
-            [USAGE_SUBJECTS],
-            max_bytes=64 << 20,
-            max_age_s=0,
-            duplicate_window_s=120,
-        )
         client = HttpClient()
         opened.push_async_callback(client.close)
         under_test = TextUnderTest(
-            url=f"http://127.0.0.1:{port}",
-            ops_url=f"http://127.0.0.1:{ops_port}",
+            url=f"http://127.0.0.1:{text_settings.port}",
+            ops_url=f"http://127.0.0.1:{text_settings.ops_port}",
             vendors=scripted,
             redis_url=redis_url,
             redis=redis,
-            consumer=await bus.pull_consumer(
-                USAGE_STREAM, SETTLE_CONSUMER, ack_wait_s=30, max_ack_pending=1000
-            ),
+            consumer=await _usage_stream(opened, nats_url),
             client=client,
             catalogue=catalogue,
             spool_dir=tmp_path / "spool",
@@ -555,6 +363,26 @@ async def running_text(
             finally:
                 stop.set()
                 await router
+
+
+async def _vendor(opened: AsyncExitStack, name: str) -> Vendor:
+    vendor = Vendor(name)
+    server = await opened.enter_async_context(raw_server(vendor.serve))
+    vendor.url = server.url
+    return vendor
+
+
+async def _usage_stream(opened: AsyncExitStack, nats_url: str) -> PullConsumer:
+    """The stream as the ledger makes it, read in the ledger's place."""
+    bus = Bus(nats_url)
+    await bus.start()
+    opened.push_async_callback(bus.close)
+    await bus.ensure_stream(
+        USAGE_STREAM, [USAGE_SUBJECTS], max_bytes=64 << 20, max_age_s=0, duplicate_window_s=120
+    )
+    return await bus.pull_consumer(
+        USAGE_STREAM, SETTLE_CONSUMER, ack_wait_s=30, max_ack_pending=1000
+    )
 
 
 def at(text: TextUnderTest, url: str) -> TextUnderTest:
