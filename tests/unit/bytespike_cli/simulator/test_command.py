@@ -10,11 +10,18 @@ import sys
 import pytest
 
 from bytespike_cli.simulator import main
+from tests.support.stack import clean_environment
 
 
 def test_it_says_when_it_is_ready_and_ends_on_sigterm() -> None:
     argv = [sys.executable, "-m", "bytespike_cli.simulator", "--port", "0"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        argv,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
         assert child.stdout is not None
         assert child.stderr is not None
         assert child.stdout.readline().startswith("simulator ready on http://127.0.0.1:")
