@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BadClientMessage", "BadUpstreamMessage"]
+__all__ = ["BadClientMessage", "BadUpstreamMessage", "Unrepresentable"]
 
 
 class BadClientMessage(ValueError):
@@ -20,3 +20,9 @@ class BadClientMessage(ValueError):
 
 class BadUpstreamMessage(ValueError):
     """The vendor broke its own protocol (HTTP 502, or the end of the stream)."""
+
+
+class Unrepresentable(BadClientMessage):
+    """Well-formed content that the target dialect has no way to say (HTTP 400
+    ``unsupported_feature``): refused rather than lost.
+    """

@@ -1,0 +1,35 @@
+"""Custody of opaque reasoning state on its way through a client of another dialect.
+
+A vendor's signature or encrypted thoughts are wrapped with their origin, so that when the client
+hands them back they reach their issuer unchanged, and nobody else. A payload that was not wrapped
+by us is the client's own dialect's: it came over a relay.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bytespike_protocols.ir import Dialect, Opaque
+
+__all__ = ["unwrap", "wrap"]
+
+#: ``bsp1.<issuer>.<model>.<payload>``: characters that base64, URLs and JSON all leave alone.
+_PREFIX = "bsp1"
+_WRAPPED = re.compile(rf"{_PREFIX}\.([a-z_]+)\.([^.]*)\.(.*)", re.DOTALL)
+_MODEL_CHARS = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def wrap(opaque: Opaque, *, carrier: Dialect) -> str:
+    """The text to put where ``carrier`` keeps its own state: plain if it is its own."""
+    if opaque.issuer is carrier:
+        return opaque.payload
+    model = _MODEL_CHARS.sub("-", opaque.model)
+    return f"{_PREFIX}.{opaque.issuer.value}.{model}.{opaque.payload}"
+
+
+def unwrap(text: str, *, carrier: Dialect) -> Opaque:
+    """What a client handed back in a field of ``carrier``'s."""
+    match = _WRAPPED.fullmatch(text)
+    if match is None or match[1] not in Dialect._value2member_map_:
+        return Opaque(issuer=carrier, payload=text)
+    return Opaque(issuer=Dialect(match[1]), payload=match[3], model=match[2])
