@@ -12,11 +12,11 @@ from pathlib import Path
 import uvloop
 
 from tests.bench import scenarios
-from tests.bench.report import Row, as_markdown, as_text
+from tests.bench.report import Row, as_markdown, as_text, placed_in
 from tests.bench.rig import Rig, running_rig
 from tests.bench.scenarios import Effort
 
-_FULL = Effort(rounds=3, requests=6000, seconds=8, idle_streams=1000)
+_FULL = Effort(rounds=3, requests=6000, seconds=5, idle_streams=1000)
 _QUICK = Effort(rounds=1, requests=2000, seconds=3, idle_streams=300)
 _Scenario = Callable[[Rig, Effort], Awaitable[list[Row]]]
 #: ``start_up`` restarts services, so it comes last.
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round of everything")
     parser.add_argument("--only", action="append", choices=_SCENARIOS, help="repeatable")
-    parser.add_argument("--markdown", type=Path, help="also write the table to this file")
+    parser.add_argument("--markdown", type=Path, help="also put the table into this file")
     options = parser.parse_args()
     names = options.only or list(_SCENARIOS)
     rows: list[Row] = []
@@ -55,7 +55,8 @@ def main() -> None:
         print(as_text(rows))  # also what was measured before something failed
     if options.markdown is not None:
         command = " ".join(["python -m tests.bench", *sys.argv[1:]])
-        options.markdown.write_text(as_markdown(rows, command=command))
+        page = options.markdown.read_text() if options.markdown.exists() else ""
+        options.markdown.write_text(placed_in(page, as_markdown(rows, command=command)))
 
 
 def _say(text: str) -> None:

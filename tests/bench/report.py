@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-__all__ = ["Row", "as_markdown", "as_text"]
+__all__ = ["Row", "as_markdown", "as_text", "placed_in"]
 
+_BEGIN, _END = "<!-- bench:begin -->\n", "<!-- bench:end -->\n"
 _HEADINGS = ("measure", "gateway", "budget", "", "aiohttp proxy", "direct")
 
 
@@ -68,6 +69,13 @@ def as_markdown(rows: Iterable[Row], *, command: str) -> str:
         *("| " + " | ".join(row.cells()) + " |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def placed_in(page: str, table: str) -> str:
+    """``page`` with ``table`` between its two markers; a page without them becomes the table."""
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    return f"{before}{begin}\n{table}\n{end}{after}" if end else table
 
 
 def _number(value: float | None) -> str:
