@@ -69,10 +69,10 @@ class Channels(Mapping[str, Breaker]):
             try:
                 await self._share()
                 await self._learn()
-            except KvUnavailable:
-                continue
-            except KvError as error:
-                _log.error("benched channels cannot be shared", error=str(error))
+            except* KvUnavailable:
+                pass  # the next round comes in a second
+            except* KvError as errors:
+                _log.error("benched channels cannot be shared", error=str(errors.exceptions[0]))
 
     def _bench(self, channel_id: str, for_s: float, failure: Failure) -> None:
         self._breakers[channel_id].bench(time.monotonic() + for_s)
@@ -94,8 +94,14 @@ class Channels(Mapping[str, Breaker]):
             await self._pipe.command("SET", _bench_name(channel_id), "1", "PX", ttl_ms)
 
     async def _learn(self) -> None:
-        for channel_id, breaker in self._breakers.items():
-            left_ms = await self._pipe.command("PTTL", _bench_name(channel_id))
+        known = dict(self._breakers)
+        async with asyncio.TaskGroup() as group:
+            asked = {
+                name: group.create_task(self._pipe.command("PTTL", _bench_name(name)))
+                for name in known
+            }
+        for name, breaker in known.items():
+            left_ms = asked[name].result()
             if left_ms > 0:
                 breaker.bench(time.monotonic() + left_ms / 1000)
 

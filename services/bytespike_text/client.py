@@ -94,9 +94,11 @@ class ClientStream:
     async def unless_left(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of ``work``, cancelled with :class:`ClientLeft` when the client leaves."""
         scope = asyncio.timeout(None)
+        working = True
 
         def leave(_: asyncio.Future[None]) -> None:
-            scope.reschedule(self._loop.time())
+            if working:  # a callback that is already on its way cannot be removed
+                scope.reschedule(self._loop.time())
 
         try:
             async with scope:
@@ -104,6 +106,7 @@ class ClientStream:
                 try:
                     return await work
                 finally:
+                    working = False
                     self._gone.remove_done_callback(leave)
         except TimeoutError:
             if not scope.expired():

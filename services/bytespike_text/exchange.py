@@ -142,6 +142,7 @@ class Exchange:
         while True:
             lane = self._choose()
             attempt = self._try = UpstreamTry(lane)
+            self._tries += 1
             breaker = self._means.channels[lane.id]
             breaker.started(attempt.started_s)
             try:
@@ -159,7 +160,6 @@ class Exchange:
                 raise final_error(self._failures)
 
     def _choose(self) -> Lane:
-        self._tries += 1
         if self._again is not None:
             lane, self._again = self._again, None
             return lane

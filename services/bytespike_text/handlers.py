@@ -6,7 +6,9 @@ principal along; everything else the edge has already judged is believed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from importlib import metadata
 
 import msgspec
 from aiohttp import web
@@ -36,7 +38,8 @@ _VERSIONS = ("2023-06-01", "2026-10-21")
 #: Beta tokens are short words; nobody combines more of them.
 _MAX_BETAS = 64
 
-_USER_AGENT = ("user-agent", "bytespike/0.1")
+#: The edge has the whole body before it calls; anything slower than this is not the edge.
+_BODY_TIMEOUT_S = 30.0
 
 
 class Handlers:
@@ -48,6 +51,7 @@ class Handlers:
         self._means = means
         self._token = internal_token
         self._forward_headers = forward_headers
+        self._user_agent = ("user-agent", f"bytespike/{_version()}")
         self._routes: Mapping[str, Callable[[web.BaseRequest, Principal, bytes], Job]] = {
             "/v1/messages": self._messages,
             "/v1/messages/count_tokens": self._count_tokens,
@@ -141,7 +145,7 @@ class Handlers:
             ("accept", given.get("accept", "*/*")),
             ("accept-encoding", "identity"),
             ("anthropic-version", version),
-            _USER_AGENT,
+            self._user_agent,
         ]
         for name in self._forward_headers:
             value = given.get(name)
@@ -157,7 +161,18 @@ async def _read_body(request: web.BaseRequest) -> bytes:
     if length > _BODY_LIMIT_BYTES:
         message = f"the body is larger than {_BODY_LIMIT_BYTES} bytes"
         raise GatewayError(ErrorCode.REQUEST_TOO_LARGE, message)
-    return await request.content.read()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            return await request.content.read()
+    except TimeoutError:
+        raise GatewayError(ErrorCode.REQUEST_TIMEOUT, "the body did not arrive in time") from None
+
+
+def _version() -> str:
+    try:
+        return metadata.version("bytespike")
+    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
+        return "source"
 
 
 def _betas(request: web.BaseRequest) -> tuple[str, ...]:

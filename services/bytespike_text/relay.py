@@ -81,8 +81,8 @@ class StreamRelay:
         Raises :class:`AttemptFailed` if that end does not come, or comes without a terminal event.
         """
         self._relaying = True
-        if not self._client.send(held):
-            await self._client.caught_up(_CLIENT_STALL_S)
+        if not self._client.send(held) and not await self._client.caught_up(_CLIENT_STALL_S):
+            self._client.drop()
         try:
             await self._response.pump(self._sink, idle_timeout_s=idle_timeout_s)
         except ClientError as error:

@@ -183,7 +183,7 @@ class Spool(Journal):
     def settle_batch(self, batch: Batch) -> None:
         """The bus has the batch."""
         self.acknowledge(batch.end)
-        self.pending_events -= len(batch.lines)
+        self.pending_events -= len(batch.lines) + batch.torn
         self.pending_bytes -= batch.end.offset - batch.start.offset
 
     def probe(self) -> None:
