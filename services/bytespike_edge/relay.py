@@ -28,6 +28,9 @@ MAX_ANSWER_BYTES = 32 * 1_048_576
 #: A client that takes nothing for this long has left without saying so; it must not keep its
 #: concurrency slot. The same patience a vendor is shown between two chunks.
 CLIENT_STALL_S = 120.0
+#: Longer than any error event of ours, so that the last one sent can be recognised.
+_TAIL_BYTES = 1_024
+_FRAME_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 _log = get_logger()
 
@@ -112,7 +115,7 @@ class StreamRelay:
         self._recorder = recorder
         self._writer = BodyWriter(request)
         self._group = asyncio.TaskGroup()
-        #: The last bytes sent, enough to see whether they end a frame.
+        #: The last bytes sent, enough to see whether they end a frame and which.
         self._tail = b""
 
     async def run(self, *, idle_timeout_s: float) -> bool:
@@ -142,7 +145,8 @@ class StreamRelay:
         if call.client_left:
             return True  # heard for the recorder alone, or the end of what was aborted
         call.bytes_out += len(data)
-        self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+        whole = data if len(data) >= _TAIL_BYTES else self._tail + data
+        self._tail = whole[-_TAIL_BYTES:]
         try:
             if self._writer.write(data):
                 return True
@@ -170,8 +174,8 @@ class StreamRelay:
             self._upstream.abort()
 
     def _break_off(self, error: BaseException) -> None:
-        """The service failed in mid-stream: say so if the client can still parse it, then end
-        without the mark of a clean end.
+        """The service failed in mid-stream: say so if the client can still parse it and has not
+        been told by the service itself, then end without the mark of a clean end.
         """
         call = self._call
         failure = _broken(error)
@@ -181,7 +185,7 @@ class StreamRelay:
             request_id=call.request_id,
             reason=type(error).__name__,
         )
-        if not self._tail or self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
+        if _ends_frame(self._tail) and not _ends_with_error(self._tail):
             try:
                 self._writer.write(
                     stream_error(failure, dialect=call.dialect, request_id=call.request_id)
@@ -189,6 +193,15 @@ class StreamRelay:
             except ConnectionError:
                 call.client_left = True
         cut_off(self._request)
+
+
+def _ends_frame(tail: bytes) -> bool:
+    return not tail or tail.endswith(_FRAME_ENDS)
+
+
+def _ends_with_error(tail: bytes) -> bool:
+    """Whether the last frame is an error event (one that the service writes ends with LF LF)."""
+    return tail[:-2].rpartition(b"\n\n")[2].startswith(b"event: error\n")
 
 
 def _broken(error: BaseException) -> GatewayError:

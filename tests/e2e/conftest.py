@@ -20,8 +20,13 @@ async def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
         tmp_path_factory.mktemp("gateway"),
         catalogue=CATALOGUE,
         edges=2,
-        # A channel that a test got benched is back for the next one.
-        environment={"REFUSED_VENDOR_SECRET": "sk-sim-bad", "BYTESPIKE_TEXT_BENCH_S": "0.2"},
+        environment={
+            "REFUSED_VENDOR_SECRET": "sk-sim-bad",
+            # A channel that a test got benched is back for the next one.
+            "BYTESPIKE_TEXT_BENCH_S": "0.2",
+            # Silence is filled sooner than in life; no test means to be this slow by itself.
+            "BYTESPIKE_TEXT_KEEPALIVE_S": "3",
+        },
         # The second edge stands behind one proxy, so both ways to see an address can be tested.
         service_environment={"edge-2": {"BYTESPIKE_EDGE_TRUSTED_HOPS": "1"}},
     ) as gateway:

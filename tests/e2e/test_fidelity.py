@@ -126,7 +126,9 @@ def _check_client(case: Case, answer: Answer) -> None:
     if case.cut_short:
         # What the vendor sent arrives untouched, and the break is never passed off as an end.
         assert answer.body.startswith(sent)
-        assert answer.body[len(sent) :].startswith(b"event: error\ndata: ")
+        told = answer.body[len(sent) :]
+        assert told.startswith(b"event: error\ndata: ")
+        assert told.count(b"event: ") == 1
     else:
         assert answer.body == sent
         assert answer.complete

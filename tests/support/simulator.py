@@ -31,6 +31,7 @@ class Seen:
         self.state = view.state
         self.status = view.status
         self.sent = base64.b64decode(view.sent)
+        self.sent_bytes = view.sent_bytes
         self.events_sent = view.events_sent
         self.events_total = view.events_total
         self.billed: TokenUsage = view.billed

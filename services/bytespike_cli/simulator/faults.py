@@ -16,7 +16,7 @@ __all__ = ["FAULT_NAMES", "NO_FAULTS", "FaultSyntaxError", "Faults", "Pause", "p
 #: No fault may keep a test hanging longer than this.
 MAX_WAIT_S = 600.0
 #: Bounds what one fault can make the simulator hold in memory.
-MAX_COUNT = 16 * 1024 * 1024
+MAX_COUNT = 256 * 1024 * 1024
 
 
 class FaultSyntaxError(ValueError):
