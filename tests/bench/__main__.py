@@ -19,7 +19,7 @@ from tests.bench.scenarios import Effort
 _FULL = Effort(rounds=3, requests=6000, seconds=5, idle_streams=1000)
 _QUICK = Effort(rounds=1, requests=2000, seconds=3, idle_streams=300)
 _Scenario = Callable[[Rig, Effort], Awaitable[list[Row]]]
-#: ``start_up`` restarts services, so it comes last.
+#: Those that stop and start services come last.
 _SCENARIOS: dict[str, _Scenario] = {
     "relay": scenarios.relay,
     "latency": scenarios.latency,
@@ -27,6 +27,7 @@ _SCENARIOS: dict[str, _Scenario] = {
     "streams": scenarios.streams,
     "bodies": scenarios.bodies,
     "idle_memory": scenarios.idle_memory,
+    "settlement": scenarios.settlement,
     "start_up": scenarios.start_up,
 }
 

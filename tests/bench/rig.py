@@ -27,6 +27,7 @@ _FUNDS_USD = "1000000.00"
 _CONCURRENCY = 10_000
 _VENDOR_KEY = "sk-bench"
 _READY_TIMEOUT_S = 20.0
+_SETTLED = b"bytespike_ledger_settled_events_total{"
 #: The two services a text request passes through; their costs are what the budgets are about.
 PATH_SERVICES = ("edge", "text-router")
 
@@ -61,12 +62,24 @@ class Rig:
         """The rhythm of streams from now on."""
         await self._ask_vendor(f"/bench/pace/{events}/{interval_ms}")
 
+    async def settled(self) -> int:
+        """Usage events the running ledger process has settled; 0 while it does not answer."""
+        try:
+            text = await self._get(self.stack.services["ledger"].metrics_url)
+        except ClientError:
+            return 0
+        lines = [line for line in text.split(b"\n") if line.startswith(_SETTLED)]
+        return sum(int(float(line.rpartition(b" ")[2])) for line in lines)
+
     async def _ask_vendor(self, path: str) -> bytes:
-        origin, _ = Origin.parse(self.direct.url)
+        return await self._get(self.direct.url + path)
+
+    async def _get(self, url: str) -> bytes:
+        origin, path = Origin.parse(url)
         response = await self.client.request(
             "GET", origin, path, [], connect_timeout_s=5, first_byte_timeout_s=5
         )
-        return await response.read(limit_bytes=1000, idle_timeout_s=5)
+        return await response.read(limit_bytes=1 << 20, idle_timeout_s=5)
 
 
 @asynccontextmanager

@@ -17,11 +17,22 @@ from tests.bench.report import Row
 from tests.bench.rig import PATH_SERVICES, Rig
 from tests.support.stack import clean_environment
 
-__all__ = ["Effort", "bodies", "idle_memory", "latency", "relay", "start_up", "streams", "ttft"]
+__all__ = [
+    "Effort",
+    "bodies",
+    "idle_memory",
+    "latency",
+    "relay",
+    "settlement",
+    "start_up",
+    "streams",
+    "ttft",
+]
 
 _CONCURRENCY = 32
 _RATE_PER_S = 200.0
 _STREAM_RATE_PER_S = 50.0
+_CATCH_UP_S = 60.0
 #: Of each paced stream: the vendor's opening and closing frames are events too.
 _FRAME_EVENTS = 5
 _PACKAGES = {
@@ -170,6 +181,32 @@ async def idle_memory(rig: Rig, effort: Effort) -> list[Row]:
             Row(measure=f"  of it {name}", unit="KB", gateway=kilobytes)
             for name, kilobytes in per_stream.items()
         ),
+    ]
+
+
+async def settlement(rig: Rig, effort: Effort) -> list[Row]:
+    """How fast a ledger that was away catches up with what it missed."""
+    ledger = rig.stack.services["ledger"]
+    await ledger.stop()
+    load = Load(rig.client, rig.gateway, message(stream=False))
+    await load.closed_loop(requests=effort.requests, concurrency=_CONCURRENCY)
+    ledger.child.spawn()
+    # From the first settled batch on, so that starting up is not counted; that has its own row.
+    async with asyncio.timeout(_CATCH_UP_S):
+        while (first := await rig.settled()) == 0:  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.01)
+        began = time.perf_counter()
+        while (last := await rig.settled()) < effort.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    seconds = time.perf_counter() - began
+    return [
+        Row(
+            measure="ledger catching up",
+            unit="events/s",
+            gateway=(last - first) / seconds,
+            budget=5000,
+            floor=True,
+        )
     ]
 
 
