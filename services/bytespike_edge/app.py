@@ -1,7 +1,7 @@
 """Putting the edge together, and the few things it does without being asked.
 
-Everything is opened here and handed down; no module keeps a global. The edge starts without Redis
-and without NATS: it answers 503 until they are there, and says so on ``/readyz``.
+Everything is opened here and handed down; no module keeps a connection. The edge starts without
+Redis and without NATS: it answers 503 until they are there, and says so on ``/readyz``.
 """
 
 from __future__ import annotations

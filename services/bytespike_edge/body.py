@@ -68,6 +68,13 @@ class Body:
             self._budget.take(size - self._held_bytes)
             self._held_bytes = size
 
+    def fill(self, data: bytes) -> None:
+        """Keep ``data`` and nothing beyond it."""
+        self.hold(len(data))
+        self._budget.give_back(self._held_bytes - len(data))
+        self._held_bytes = len(data)
+        self.data = data
+
     def release(self) -> None:
         """Forget the bytes. Harmless twice."""
         self._budget.give_back(self._held_bytes)
@@ -103,7 +110,7 @@ class BodyReader:
             body.hold(declared_bytes)
             if _EXPECT in headers:
                 await _continue(request)
-            body.data = await self._receive(request, body, cap_bytes)
+            body.fill(await self._receive(request, body, cap_bytes))
             if encoding is not None:
                 await _decode(body, encoding.strip().lower(), cap_bytes)
         except BaseException:
@@ -116,7 +123,6 @@ class BodyReader:
         if content.is_eof() and content.exception() is None:  # came with the head, as small ones do
             data = content.read_nowait()
             _check_size(len(data), cap_bytes)
-            body.hold(len(data))
             return data
         pieces: list[bytes] = []
         size = 0
@@ -182,7 +188,7 @@ async def _decode(body: Body, encoding: str, cap_bytes: int) -> None:
     # work leaves the event loop (zlib lets go of the interpreter).
     compressed_bytes = len(body.data)
     body.hold(compressed_bytes + min(cap_bytes, compressed_bytes * 1032 + 64))  # deflate's best
-    body.data = await asyncio.to_thread(_inflate, body.data, cap_bytes)
+    body.fill(await asyncio.to_thread(_inflate, body.data, cap_bytes))
 
 
 def _inflate(data: bytes, cap_bytes: int) -> bytes:

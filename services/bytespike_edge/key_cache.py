@@ -96,6 +96,8 @@ class KeyCache:
 
         Raises :class:`GatewayError`: 401 if there is no such key, 503 if that cannot be known now.
         """
+        if not key.isascii():  # header bytes that are not even text
+            raise invalid_key()
         hash_hex = key_hash(key)
         entry = self._known.get(hash_hex)
         if entry is not None and self._is_fresh(entry[1]):
