@@ -188,7 +188,7 @@ class Exchange:
         lane, job = attempt.lane, self._job
         betas, dropped = split_betas(lane.channel, job.betas)
         self._dropped = dropped
-        call = Call(path=job.path, headers=job.headers, betas=betas)
+        call = Call(path=job.path, headers=job.headers, betas=betas, stream=job.stream)
         with self._vendor_time:
             response = await self._means.upstream.send(lane, call, _body_for(lane, job))
         attempt.status = response.status

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from bytespike_contracts.catalogue import Channel
 from bytespike_runtime.http_client import (
     BadResponse,
     BodyTooLarge,
@@ -60,6 +61,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     headers: Sequence[tuple[str, str]]
     betas: Sequence[str]
+    stream: bool
 
 
 class Upstream:
@@ -85,7 +87,7 @@ class Upstream:
                 headers,
                 body,
                 connect_timeout_s=channel.connect_timeout_s,
-                first_byte_timeout_s=channel.first_byte_timeout_s,
+                first_byte_timeout_s=_patience_s(channel, call),
             )
         except ClientError as error:
             raise AttemptFailed(failure_of(error)) from error
@@ -104,6 +106,15 @@ class Upstream:
             )
         except ClientError as error:
             raise AttemptFailed(failure_of(error, status=response.status)) from error
+
+
+def _patience_s(channel: Channel, call: Call) -> float:
+    """How long the response head may take. An answer in one piece begins only when its last token
+    is made, so there the silence allowed within a stream is what its making may take.
+    """
+    if call.stream:
+        return channel.first_byte_timeout_s
+    return max(channel.first_byte_timeout_s, channel.idle_timeout_s)
 
 
 async def _discard(response: HttpResponse) -> None:

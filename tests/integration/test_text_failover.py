@@ -98,6 +98,19 @@ async def test_a_stream_that_begins_with_an_error_moves_on(pair: TextUnderTest) 
     ]
 
 
+async def test_a_whole_answer_may_take_longer_than_a_first_event(single: TextUnderTest) -> None:
+    async def slow(vendor: setup.Vendor, peer: setup.Peer) -> None:
+        await asyncio.sleep(0.7)
+        await setup.whole()(vendor, peer)
+
+    single.vendor.answer(slow)
+    await single.event(await answered(single))
+    principal = await single.admit()
+    response, _ = await single.call(principal, stream=True)
+    assert response.status == 504
+    await single.event(principal)
+
+
 async def test_a_closed_keep_alive_connection_is_forgiven_once(single: TextUnderTest) -> None:
     single.vendor.answer(setup.whole(), dropped, setup.whole())
     await single.event(await answered(single))
