@@ -94,14 +94,11 @@ class BodyReader:
         """The decoded body, to be released by the caller.
 
         Raises :class:`GatewayError`: 413 over the cap (before or after decompression), 408 too
-        slow, 415 unknown encoding, 417 unknown expectation, 400 broken framing or compression, 503
+        slow, 415 unknown encoding, 400 broken framing, compression or an unknown expectation, 503
         over budget; ``ConnectionError`` if the client left.
         """
         headers = request.headers
-        declared = headers.get(_CONTENT_LENGTH)
-        declared_bytes = (
-            int(declared) if declared is not None else 0
-        )  # digits: the parser's promise
+        declared_bytes = int(headers.get(_CONTENT_LENGTH, "0"))  # the parser let digits pass only
         if declared_bytes > cap_bytes:
             raise _too_large(cap_bytes)
         encoding = headers.get(_CONTENT_ENCODING)
