@@ -31,6 +31,7 @@ class Channels(Mapping[str, Breaker]):
         self._pipe = pipe
         self._bench_s = bench_s
         self._breakers: dict[str, Breaker] = {}
+        self._current: frozenset[str] = frozenset()
         self._unshared: list[tuple[str, float]] = []
 
     def __getitem__(self, channel_id: str) -> Breaker:
@@ -43,15 +44,18 @@ class Channels(Mapping[str, Breaker]):
         return len(self._breakers)
 
     def know(self, channel_ids: Iterable[str]) -> None:
-        """These channels exist now; what is known of the ones that stayed is kept."""
-        self._breakers = {name: self._breakers.get(name, Breaker()) for name in channel_ids}
+        """These channels exist now. Breakers of others stay, since requests that began under an
+        older catalogue still use them; operators do not name channels without end.
+        """
+        self._current = frozenset(channel_ids)
+        for name in self._current:
+            self._breakers.setdefault(name, Breaker())
 
     def note_failure(self, channel_id: str, failure: Failure) -> None:
         """Draw the conclusions from a failed call."""
-        breaker, now = self._breakers.get(channel_id), time.monotonic()
-        if breaker is None or failure.stale_connection:
+        if failure.stale_connection:
             return
-        breaker.failed(now)
+        self._breakers[channel_id].failed(time.monotonic())
         if failure.kind is FailureKind.CREDENTIAL_REFUSED:
             self._bench(channel_id, self._bench_s, failure)
         elif failure.retry_after_s is not None:
@@ -60,7 +64,7 @@ class Channels(Mapping[str, Breaker]):
     def states(self) -> dict[str, State]:
         """Where each channel stands, for the metrics."""
         now = time.monotonic()
-        return {name: breaker.state(now) for name, breaker in self._breakers.items()}
+        return {name: self._breakers[name].state(now) for name in sorted(self._current)}
 
     async def run(self) -> None:
         """Exchange benches with the other replicas. Runs until cancelled."""
@@ -94,7 +98,7 @@ class Channels(Mapping[str, Breaker]):
             await self._pipe.command("SET", _bench_name(channel_id), "1", "PX", ttl_ms)
 
     async def _learn(self) -> None:
-        known = dict(self._breakers)
+        known = {name: self._breakers[name] for name in self._current}
         async with asyncio.TaskGroup() as group:
             asked = {
                 name: group.create_task(self._pipe.command("PTTL", _bench_name(name)))

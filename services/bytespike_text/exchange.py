@@ -7,7 +7,6 @@ and whatever happens to it, its hold is finished and its usage event is written 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,14 +42,11 @@ from bytespike_text.relay import StreamRelay
 from bytespike_text.report import Facts, report
 from bytespike_text.routing import (
     Lane,
-    allows_betas,
-    pick,
-    prefix_hash,
-    soonest_return_s,
     split_betas,
 )
 from bytespike_text.second_book import Stopwatch, UpstreamTry
 from bytespike_text.supervisor import Supervisor
+from bytespike_text.trials import Trials
 from bytespike_text.upstream import Call, Upstream
 from bytespike_text.usage import Books, Ending, Settlement, completion, departure
 
@@ -87,10 +83,7 @@ class Exchange:
         self._client = ClientStream(request)
         self._relay: StreamRelay | None = None
         self._try: UpstreamTry | None = None
-        self._tries = 0
-        self._tried: set[str] = set()
-        self._again: Lane | None = None
-        self._failures: list[Failure] = []
+        self._trials = Trials(job, means.table(), means.channels)
         self._dropped: tuple[str, ...] = ()
         self._left: Ending | None = None
         self._error_type = ""
@@ -140,9 +133,8 @@ class Exchange:
     async def _attempts(self) -> web.StreamResponse:
         """Call one lane after another until one answers or none is left to try."""
         while True:
-            lane = self._choose()
+            lane = self._trials.next_lane()
             attempt = self._try = UpstreamTry(lane)
-            self._tries += 1
             breaker = self._means.channels[lane.id]
             breaker.started(attempt.started_s)
             try:
@@ -156,33 +148,8 @@ class Exchange:
                 self._record(attempt)
             if self._client.left:
                 raise ClientLeft
-            if not may_try_next(self._failures, committed=self._client.committed):
-                raise final_error(self._failures)
-
-    def _choose(self) -> Lane:
-        if self._again is not None:
-            lane, self._again = self._again, None
-            return lane
-        means, job = self._means, self._job
-        lanes = means.table().candidates(job.principal.group, job.model_id)
-        if job.principal.strict and job.betas and lanes:
-            lanes = tuple(lane for lane in lanes if allows_betas(lane.channel, job.betas))
-            if not lanes:
-                message = f"no provider takes all of these beta features: {', '.join(job.betas)}"
-                raise GatewayError(ErrorCode.UNSUPPORTED_FEATURE, message, param="anthropic-beta")
-        now = time.monotonic()
-        lane_or_none = pick(
-            [lane for lane in lanes if lane.id not in self._tried],
-            means.channels,
-            now=now,
-            sticky=lambda: prefix_hash(job.principal.key_id, job.body),
-            dice=random.random,
-        )
-        if lane_or_none is None:
-            wait_s = soonest_return_s(lanes, means.channels, now=now)
-            raise final_error(self._failures, benched_for_s=wait_s)
-        self._tried.add(lane_or_none.id)
-        return lane_or_none
+            if not may_try_next(self._trials.failures, committed=self._client.committed):
+                raise final_error(self._trials.failures)
 
     async def _call(self, attempt: UpstreamTry) -> web.StreamResponse:
         lane, job = attempt.lane, self._job
@@ -354,11 +321,7 @@ class Exchange:
     def _note_failure(self, attempt: UpstreamTry, failure: Failure) -> None:
         attempt.failure = failure
         attempt.status = failure.status or attempt.status
-        self._failures.append(failure)
-        self._means.channels.note_failure(attempt.lane.id, failure)
-        repeated = sum(known.stale_connection for known in self._failures) > 1
-        if failure.stale_connection and not repeated:
-            self._again = attempt.lane
+        self._trials.failed(attempt.lane, failure)
 
     def _note_first_byte(self) -> None:
         if self._first_byte_s is None:
@@ -381,7 +344,7 @@ class Exchange:
     def _headers(self, content_type: str) -> dict[str, str]:
         headers = {
             "content-type": content_type,
-            "x-bytespike-attempts": str(self._tries),
+            "x-bytespike-attempts": str(self._trials.count),
             "x-bytespike-upstream-ms": f"{self._vendor_time.total_s * 1000:.3f}",
         }
         if self._dropped:
@@ -422,7 +385,7 @@ class Exchange:
                 ending=None if settlement is None else settlement.ending,
                 charge_uusd=0 if settlement is None else settlement.charge_uusd,
                 error_type=self._error_type,
-                attempts=self._tries,
+                attempts=self._trials.count,
                 arrived_s=self._arrived_s,
                 first_byte_s=self._first_byte_s,
                 ended_s=time.monotonic(),

@@ -236,6 +236,22 @@ async def test_a_new_catalogue_is_in_force_without_a_restart(pair: TextUnderTest
     assert len(pair.vendors[1].asks) == 1
 
 
+async def test_a_channel_may_vanish_while_it_is_used(
+    tmp_path: Path, redis_url: str, nats_url: str, vendor_key: None
+) -> None:
+    async with running_text(tmp_path, redis_url=redis_url, nats_url=nats_url) as text:
+        text.vendor.answer(setup.paused_stream(setup.START + setup.BLOCK, *setup.ENDING))
+        principal = await text.admit()
+        response = await text.open(principal, stream=True)
+        text.catalogue.write_text(text.catalogue.read_text().replace("vendor-0", "renamed"))
+        await text.until_metric('bytespike_text_catalogue_reloads_total{result="loaded"}', 1)
+        for _ in range(3):
+            text.vendor.next()
+        await response.read(limit_bytes=1 << 20, idle_timeout_s=5)
+        event = await text.event(principal)
+    assert (event.outcome, event.attempts[0].channel) == (Outcome.COMPLETED, "vendor-0")
+
+
 async def test_a_draining_channel_is_read_to_its_end(
     tmp_path: Path, redis_url: str, nats_url: str, vendor_key: None
 ) -> None:

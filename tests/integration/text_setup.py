@@ -41,6 +41,7 @@ from bytespike_text.settings import TextSettings
 from tests.integration.text_vendor import (
     BLOCK,
     DELTA,
+    ENDING,
     MESSAGE,
     OVERLOADED,
     START,
@@ -61,6 +62,7 @@ from tests.support.raw_http import raw_server
 __all__ = [
     "BLOCK",
     "DELTA",
+    "ENDING",
     "HOLD_UUSD",
     "INTERNAL_TOKEN",
     "MESSAGE",

@@ -14,6 +14,7 @@ from tests.support.raw_http import Peer
 __all__ = [
     "BLOCK",
     "DELTA",
+    "ENDING",
     "MESSAGE",
     "OVERLOADED",
     "START",
@@ -81,6 +82,7 @@ STOP = event("message_stop", {"type": "message_stop"})
 OVERLOADED = event(
     "error", {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 )
+ENDING = (message_delta(), STOP)
 WHOLE_STREAM = START + BLOCK + DELTA + message_delta() + STOP
 #: 100 input and 20 output tokens at the rates above.
 WHOLE_COST_UUSD = 600
