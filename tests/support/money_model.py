@@ -119,9 +119,11 @@ class MoneyModel:
             and self.slots_in_use() < self.slots
         )
 
-    def admit(self, request_id: str, amount: int) -> None:
+    def admit(self, request_id: str, amount: int) -> Request:
         """A hold was taken."""
-        self.requests.append(Request(request_id, self.now_ms, amount, self.now_ms + LEASE_MS))
+        request = Request(request_id, self.now_ms, amount, self.now_ms + LEASE_MS)
+        self.requests.append(request)
+        return request
 
     def renew(self, request: Request) -> None:
         """Its owner is alive; a lost hold is put back."""
