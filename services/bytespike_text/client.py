@@ -92,26 +92,32 @@ class ClientStream:
         self._gone.add_done_callback(lambda _: callback())
 
     async def unless_left(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``, cancelled with :class:`ClientLeft` when the client leaves."""
-        scope = asyncio.timeout(None)
-        working = True
+        """The result of ``work``, cancelled with :class:`ClientLeft` when the client leaves.
+
+        This is what ``asyncio.timeout`` does on a deadline, without its timer: it runs for every
+        request, and the deadline of nearly all of them is never.
+        """
+        task = asyncio.current_task(self._loop)
+        if task is None:
+            raise RuntimeError("must run in a task")
+        left, working = False, True
 
         def leave(_: asyncio.Future[None]) -> None:
+            nonlocal left
             if working:  # a callback that is already on its way cannot be removed
-                scope.reschedule(self._loop.time())
+                left = True
+                task.cancel()
 
+        self._gone.add_done_callback(leave)
         try:
-            async with scope:
-                self._gone.add_done_callback(leave)
-                try:
-                    return await work
-                finally:
-                    working = False
-                    self._gone.remove_done_callback(leave)
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            raise ClientLeft from None
+            return await work
+        except asyncio.CancelledError:
+            if left and task.uncancel() == 0:
+                raise ClientLeft from None
+            raise  # somebody else cancelled, too
+        finally:
+            working = False
+            self._gone.remove_done_callback(leave)
 
 
 class ClientLeft(Exception):

@@ -161,6 +161,8 @@ async def _read_body(request: web.BaseRequest) -> bytes:
     if length > _BODY_LIMIT_BYTES:
         message = f"the body is larger than {_BODY_LIMIT_BYTES} bytes"
         raise GatewayError(ErrorCode.REQUEST_TOO_LARGE, message)
+    if request.content.is_eof():
+        return request.content.read_nowait()  # came along with its head, as most bodies do
     try:
         async with asyncio.timeout(_BODY_TIMEOUT_S):
             return await request.content.read()
