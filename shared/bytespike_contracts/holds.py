@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from importlib import resources
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from bytespike_contracts.keys import SpendCaps
 
@@ -189,16 +189,20 @@ def read_admission(reply: Sequence[int | bytes]) -> Admission:
     if reply[0] == -1:
         return Admission(Refusal.NOT_LOADED, 0, 0, None)
     status, reason, index, now_ms, balance, pending, slots = reply[:7]
-    numbers = [int(value) for value in reply[7:]]
-    scopes = tuple(_scope_state(numbers[at : at + 11]) for at in range(0, len(numbers), 11))
+    numbers = cast(Sequence[int], reply)  # beyond the reason the script returns numbers only
+    scopes = tuple([_scope_state(numbers, at) for at in range(7, len(numbers), 11)])
     state = AccountState(int(balance), int(pending), int(slots), scopes)
     word = reason.decode() if isinstance(reason, bytes) else str(reason)
     return Admission(None if status == 1 else Refusal(word), int(index), int(now_ms), state)
 
 
-def _scope_state(numbers: list[int]) -> ScopeState:
-    first, second, third = (WindowState(*numbers[at : at + 3]) for at in (2, 5, 8))
-    return ScopeState(numbers[0], numbers[1], (first, second, third))
+def _scope_state(numbers: Sequence[int], at: int) -> ScopeState:
+    spent, pending, s1, p1, r1, s2, p2, r2, s3, p3, r3 = numbers[at : at + 11]
+    return ScopeState(
+        spent,
+        pending,
+        (WindowState(s1, p1, r1), WindowState(s2, p2, r2), WindowState(s3, p3, r3)),
+    )
 
 
 def finish_args(
