@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from bytespike_runtime.logs import get_logger
+from bytespike_runtime.logs import RequestLine, log_request
 from bytespike_text.job import Job
 from bytespike_text.metrics import Labels, TextMetrics
 from bytespike_text.routing import Lane
 from bytespike_text.usage import Ending
 
 __all__ = ["Facts", "report"]
-
-_log = get_logger()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,28 +32,50 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     client_left: bool
 
 
+class TextLine(RequestLine, kw_only=True):
+    """The canonical line of a text request: ids, words from closed sets, numbers; never content."""
+
+    request_id: str
+    route: str
+    account_id: str
+    key_id: str
+    model: str
+    channel: str | None
+    stream: bool
+    status: int
+    outcome: str | None
+    error_type: str | None
+    attempts: int
+    charge_uusd: int
+    estimated: bool
+    duration_ms: int
+    upstream_ms: int
+    client_left: bool
+
+
 def report(metrics: TextMetrics, facts: Facts) -> None:
     """Count and log the request."""
     _count(metrics, facts)
     job, ending = facts.job, facts.ending
-    _log.info(
-        "request",
-        request_id=job.principal.request_id,
-        route=job.route,
-        account_id=job.principal.account_id,
-        key_id=job.principal.key_id,
-        model=job.model_id,
-        channel=None if facts.lane is None else facts.lane.id,
-        stream=job.stream,
-        status=facts.status,
-        outcome=None if ending is None else ending.outcome.value,
-        error_type=facts.error_type or None,
-        attempts=facts.attempts,
-        charge_uusd=facts.charge_uusd,
-        estimated=ending is not None and ending.estimated,
-        duration_ms=round((facts.ended_s - facts.arrived_s) * 1000),
-        upstream_ms=round(facts.vendor_s * 1000),
-        client_left=facts.client_left,
+    log_request(
+        TextLine(
+            request_id=job.principal.request_id,
+            route=job.route,
+            account_id=job.principal.account_id,
+            key_id=job.principal.key_id,
+            model=job.model_id,
+            channel=None if facts.lane is None else facts.lane.id,
+            stream=job.stream,
+            status=facts.status,
+            outcome=None if ending is None else ending.outcome.value,
+            error_type=facts.error_type or None,
+            attempts=facts.attempts,
+            charge_uusd=facts.charge_uusd,
+            estimated=ending is not None and ending.estimated,
+            duration_ms=round((facts.ended_s - facts.arrived_s) * 1000),
+            upstream_ms=round(facts.vendor_s * 1000),
+            client_left=facts.client_left,
+        )
     )
 
 
