@@ -114,10 +114,14 @@ class Exchange:
                 self._means.metrics.streams.dec()
             if response is None:
                 response = self._give_up()
-            if not self.answer.done():
-                self.answer.set_result(response)
-            if self._settlement is not None:
-                await self._settlement.finish()
+            try:
+                if self._settlement is not None:
+                    # Before the answer ends: whoever has it may ask again at once, and finds the
+                    # slot and the money of this call free.
+                    await self._settlement.finish()
+            finally:
+                if not self.answer.done():
+                    self.answer.set_result(response)
             self._report(response.status)
 
     async def _serve(self) -> web.StreamResponse:
@@ -251,8 +255,7 @@ class Exchange:
             )
         self._settle(ending)
         if self._settlement is not None:
-            # Not after the stream's last byte: the client may ask again at once, and its slot and
-            # money should be free by then.
+            # Not after the stream's last byte, which a slow client may take minutes to read.
             self._means.supervisor.spawn(self._settlement.finish())
 
     def _pass_on(self, fault: CallersFault) -> web.StreamResponse:

@@ -7,7 +7,8 @@ or it would come back as a debt nobody owes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 from bytespike_contracts.holds import (
     FINISH,
@@ -48,19 +49,27 @@ class Holds:
         """Renew this hold until it is finished."""
         self._kept[request_id] = (wallet_name(account_id), grant)
 
-    async def finish(self, request_id: str, cost_uusd: int) -> None:
+    def finish(self, request_id: str, cost_uusd: int) -> Awaitable[Any] | None:
         """Replace the hold by the cost (0 gives it back). Best effort, once: if Redis does not
         answer, the lease or the ledger's settlement clears the hold.
+
+        The order has left for Redis when this returns: a client that has its answer may ask again
+        at once, and its slot and money must be free by then. :meth:`confirm` awaits the reply.
         """
-        kept = self._kept.pop(request_id, None)
-        if kept is None:
-            return
-        wallet, grant = kept
+        wallet, grant = self._kept.pop(request_id)
         args = finish_args(
             request_id, cost_uusd, admitted_ms=grant.admitted_ms, scopes=grant.scopes
         )
         try:
-            await self._pipe.script("finish", wallet, args)
+            return self._pipe.post("finish", wallet, args)
+        except KvUnavailable:
+            self._metrics.finish_failures.inc()
+            return None
+
+    async def confirm(self, request_id: str, reply: Awaitable[Any]) -> None:
+        """Wait until Redis has carried out the order of :meth:`finish`, or cannot."""
+        try:
+            await reply
         except KvUnavailable:
             self._metrics.finish_failures.inc()
         except KvError as error:

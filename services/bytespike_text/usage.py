@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -92,6 +94,7 @@ class Settlement:
     __slots__ = (
         "_admitted",
         "_books",
+        "_finishing",
         "_grant",
         "_position",
         "_stream",
@@ -106,13 +109,16 @@ class Settlement:
         self._stream = stream
         self._books = books
         self._position: Position | None = None
+        self._finishing: Awaitable[Any] | None = None
         self.attempts: list[Attempt] = []
         self.ending: Ending | None = None
         self.charge_uusd = MicroUsd(0)
         books.holds.keep(principal.request_id, principal.account_id, grant)
 
     def settle(self, ending: Ending, *, first_byte_ms: int | None) -> None:
-        """Decide the charge and put the event on disk: call it before the client's last byte."""
+        """Decide the charge, put the event on disk and order the hold's end: call it before the
+        client's last byte.
+        """
         if self.ending is not None:
             return
         self.ending = ending
@@ -125,13 +131,16 @@ class Settlement:
             self.charge_uusd = MicroUsd(0)
             self._books.metrics.spool_refusals.inc()
             _log.error("usage event lost", request_id=event.request_id, reason=str(error))
+        self._finishing = self._books.holds.finish(event.request_id, self.charge_uusd)
         self._count(ending)
 
     async def finish(self) -> None:
-        """Finish the hold, then let the event go: the ledger must never see it the other way."""
+        """Once the hold is finished let the event go: the ledger must never see it the other way."""
         position, self._position = self._position, None
+        finishing, self._finishing = self._finishing, None
         try:
-            await self._books.holds.finish(self._admitted.request_id, self.charge_uusd)
+            if finishing is not None:
+                await self._books.holds.confirm(self._admitted.request_id, finishing)
         finally:
             if position is not None:
                 self._books.spool.release(position)

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -33,6 +33,8 @@ Word = str | int | bytes
 #: Connecting, authenticating and loading scripts; a TLS handshake across zones fits several times.
 _CONNECT_TIMEOUT_S = 2.0
 _SOCKET_TIMEOUT_S = 5.0
+#: A turn of the loop in between is what matters; a busy loop may take longer for it.
+_SECOND_LOOK_S = 0.02
 
 #: Error words with which Redis says that it cannot serve now, rather than that we asked nonsense.
 _NOT_NOW = frozenset(
@@ -153,13 +155,17 @@ class ScriptPipe:
 
         Raises :class:`KvUnavailable`, or :class:`KvError` if the script itself failed.
         """
-        try:
-            return await self._send(("EVALSHA", self._digests[name], 1, key, *args))
-        except KvError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-        # Somebody flushed the script cache. NOSCRIPT means nothing ran, and EVAL loads it again.
-        return await self._send(("EVAL", self._scripts[name], 1, key, *args))
+        sent = self._send(("EVALSHA", self._digests[name], 1, key, *args))
+        return await self._reply(sent, name, key, args)
+
+    def post(self, name: str, key: str, args: Sequence[str | int]) -> Awaitable[Any]:
+        """As :meth:`script`, but the command has left for Redis when this returns, so it precedes
+        whatever is written to any other connection from now on. Await the result for the reply.
+        """
+        sent = self._send(("EVALSHA", self._digests[name], 1, key, *args))
+        if self._wire is not None:
+            self._wire.flush()
+        return self._reply(sent, name, key, args)
 
     async def command(self, *words: Word) -> Any:
         """Run one command; the reply is as Redis sent it. Raises as :meth:`script` does."""
@@ -168,6 +174,17 @@ class ScriptPipe:
     async def ping(self) -> None:
         """Raises :class:`KvUnavailable` unless Redis answers."""
         await self._send(("PING",))
+
+    async def _reply(
+        self, sent: asyncio.Future[Any], name: str, key: str, args: Sequence[str | int]
+    ) -> Any:
+        try:
+            return await sent
+        except KvError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        # Somebody flushed the script cache. NOSCRIPT means nothing ran, and EVAL loads it again.
+        return await self._send(("EVAL", self._scripts[name], 1, key, *args))
 
     def _send(self, words: tuple[Word, ...]) -> asyncio.Future[Any]:
         if self._wire is None:
@@ -242,6 +259,7 @@ class _Wire(asyncio.Protocol):
         #: Replies awaited, oldest first, each with the time by which it must have come.
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._overdue: asyncio.Future[Any] | None = None
 
     @property
     def alive(self) -> bool:
@@ -262,7 +280,7 @@ class _Wire(asyncio.Protocol):
         if len(self._waiting) >= self._max_pending:
             raise KvUnavailable("too many commands wait for Redis")
         if not self._unsent:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._unsent.append(hiredis.pack_command(words))  # type: ignore[arg-type]  # stub: tuple[X] for tuple[X, ...]
         future: asyncio.Future[Any] = self._loop.create_future()
         deadline = self._loop.time() + self._timeout_s
@@ -304,7 +322,8 @@ class _Wire(asyncio.Protocol):
                 future.exception()
         self.lost.set()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is queued now instead of at the end of the loop turn."""
         if self._transport is not None and self._unsent:
             self._transport.write(b"".join(self._unsent))
             self._unsent.clear()
@@ -314,11 +333,15 @@ class _Wire(asyncio.Protocol):
         self._timer = None
         if not self._waiting:
             return
-        deadline = self._waiting[0][1]
-        if deadline <= self._loop.time():
+        future, deadline = self._waiting[0]
+        if deadline > self._loop.time():
+            self._timer = self._loop.call_at(deadline, self._check_deadline)
+        elif self._overdue is future:
             self.abort(f"no answer from Redis within {self._timeout_s:g} s")
         else:
-            self._timer = self._loop.call_at(deadline, self._check_deadline)
+            # It may have been this process that was busy: what has arrived by now is read first.
+            self._overdue = future
+            self._timer = self._loop.call_later(_SECOND_LOOK_S, self._check_deadline)
 
 
 def connect_redis(url: str) -> Redis:

@@ -6,11 +6,13 @@ import asyncio
 import os
 import secrets
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
 from bytespike_cli.home import Home
 from bytespike_cli.servers import RedisServer
@@ -148,6 +150,27 @@ async def test_a_hung_redis_times_out_and_is_used_again_when_it_wakes(
         own_redis.child.send(signal.SIGCONT)
         await eventually(lambda: pipe.connected)
         await pipe.ping()
+
+
+async def test_a_busy_process_is_not_taken_for_a_hung_redis(redis_url: str) -> None:
+    """The answer came in time; only our own loop was too busy to read it."""
+    async with pipe_to(redis_url, timeout_s=0.05) as pipe:
+        reply = pipe.post("add", secrets.token_hex(8), [7])
+        time.sleep(0.2)  # noqa: ASYNC251 - the busy loop under test
+        assert await reply == 7
+        assert pipe.connected
+
+
+async def test_what_is_posted_has_left_at_once(redis_url: str) -> None:
+    """Seen by somebody else without a single turn of our loop in between."""
+    key = secrets.token_hex(8)
+    async with pipe_to(redis_url) as pipe:
+        reply = pipe.post("add", key, [7])
+        with redis.Redis.from_url(redis_url) as other:
+            deadline = time.monotonic() + 5
+            while other.get(key) is None:
+                assert time.monotonic() < deadline
+        assert await reply == 7
 
 
 async def test_a_cold_client_for_the_rest(redis_url: str) -> None:
