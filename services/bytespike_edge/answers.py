@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from bytespike_contracts.errors import ErrorCode
 from bytespike_contracts.principal import COST_HEADER
 from bytespike_edge.call import Call
+from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.http_client import HttpResponse
 
 __all__ = ["is_stream", "note_head", "passed_headers", "whole_answer"]
@@ -73,9 +72,9 @@ def is_stream(upstream: HttpResponse) -> bool:
     return declared is not None and declared.startswith("text/event-stream")
 
 
-def whole_answer(call: Call, upstream: HttpResponse, body: bytes) -> web.Response:
+def whole_answer(call: Call, upstream: HttpResponse, body: bytes) -> WholeAnswer:
     """A complete answer with the gateway's headers."""
     call.bytes_out = len(body)
     headers = call.headers()
     headers.update(passed_headers(upstream))
-    return web.Response(status=upstream.status, body=body, headers=headers)
+    return WholeAnswer(status=upstream.status, headers=headers, body=body)

@@ -19,12 +19,9 @@ from bytespike_edge.key_cache import KnownKey
 from bytespike_edge.limit_headers import limit_headers
 from bytespike_edge.metrics import UNMATCHED, EdgeMetrics
 from bytespike_edge.routes import Dialect, Route
-from bytespike_runtime.logs import get_logger
+from bytespike_runtime.logs import RequestLine, log_request
 
 __all__ = ["Call", "mint_request_id"]
-
-_log = get_logger()
-
 
 #: Ids must not collide; they need not be secret. A generator with a seed of its own saves a system
 #: call on every request.
@@ -34,6 +31,27 @@ _entropy = random.Random(os.urandom(32))  # noqa: S311
 def mint_request_id(now_ms: int | None = None) -> str:
     """A new id for a request; also the id of its hold and of its only charge."""
     return mint_id("req", now_ms or time.time_ns() // 1_000_000, _entropy.randbytes(10))
+
+
+class _Line(RequestLine):
+    """The edge's canonical line."""
+
+    request_id: str
+    route: str
+    status: int
+    error_type: str
+    key_id: str | None
+    account_id: str | None
+    model: str
+    stream: bool
+    estimate_uusd: int | None
+    cost_uusd: int | None
+    duration_ms: float
+    overhead_ms: float
+    bytes_in: int
+    bytes_out: int
+    client_left: bool
+    replayed: bool
 
 
 class Call:
@@ -116,30 +134,23 @@ class Call:
         if self.client_left:
             metrics.client_left()
         record = None if self.key is None else self.key.record
-        _log.info(
-            "request",
-            request_id=self.request_id,
-            route=route,
-            status=response.status,
-            error_type=self.error_type,
-            key_id=record and record.key_id,
-            account_id=record and record.account_id,
-            model=self.model,
-            stream=self.stream,
-            estimate_uusd=self.estimate_uusd,
-            cost_uusd=self.cost_uusd,
-            duration_ms=round(duration_s * 1000, 2),
-            overhead_ms=round(self.overhead_s * 1000, 2),
-            bytes_in=self.bytes_in,
-            bytes_out=self.bytes_out,
-            **self._oddities(),
+        log_request(
+            _Line(
+                request_id=self.request_id,
+                route=route,
+                status=response.status,
+                error_type=self.error_type,
+                key_id=None if record is None else record.key_id,
+                account_id=None if record is None else record.account_id,
+                model=self.model,
+                stream=self.stream,
+                estimate_uusd=self.estimate_uusd,
+                cost_uusd=self.cost_uusd,
+                duration_ms=round(duration_s * 1000, 2),
+                overhead_ms=round(self.overhead_s * 1000, 2),
+                bytes_in=self.bytes_in,
+                bytes_out=self.bytes_out,
+                client_left=self.client_left,
+                replayed=self.replayed,
+            )
         )
-
-    def _oddities(self) -> dict[str, bool]:
-        """What is only worth a field when it happened."""
-        odd = {}
-        if self.client_left:
-            odd["client_left"] = True
-        if self.replayed:
-            odd["replayed"] = True
-        return odd

@@ -12,6 +12,7 @@ import bytespike_protocols.gemini.failure as gemini_failure
 import bytespike_protocols.openai_chat.failure as openai_failure
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_edge.routes import Dialect
+from bytespike_runtime.answer import WholeAnswer
 
 __all__ = ["bad_request_response", "error_response", "stream_error"]
 
@@ -38,7 +39,7 @@ _CODE_BY_STATUS = {413: ErrorCode.REQUEST_TOO_LARGE, 500: ErrorCode.INTERNAL_ERR
 
 def error_response(
     error: GatewayError, *, dialect: Dialect, request_id: str, headers: Mapping[str, str]
-) -> web.Response:
+) -> WholeAnswer:
     """``headers`` (ids, limits) come first; the error's own, such as ``Retry-After``, win."""
     body = _ENCODERS[dialect][0](
         status=error.status,
@@ -48,7 +49,9 @@ def error_response(
         request_id=request_id,
     )
     every = {**headers, **error.headers, "Content-Type": "application/json"}
-    return web.Response(status=error.status, body=body, headers=every)
+    if error.code is ErrorCode.CONCURRENCY_LIMIT:
+        every.pop("X-RateLimit-Reset", None)  # no window's end would free a slot
+    return WholeAnswer(status=error.status, headers=every, body=body)
 
 
 def stream_error(error: GatewayError, *, dialect: Dialect, request_id: str) -> bytes:

@@ -118,7 +118,7 @@ class Edge:
                 ErrorCode.PERMISSION_DENIED, f"this API key lacks the scope {route.scope.value}"
             )
 
-    async def _refuse(self, call: Call, error: GatewayError) -> web.Response:
+    async def _refuse(self, call: Call, error: GatewayError) -> web.StreamResponse:
         call.error_type = error.code.value
         if call.key is not None and call.look is None:
             call.look = await self.gate.look(call.key)
@@ -127,5 +127,5 @@ class Edge:
         )
         if error.status == 408:
             response.force_close()  # the rest of the body may still trickle in
-        call.bytes_out = len(response.body) if isinstance(response.body, bytes) else 0
+        call.bytes_out = len(response.body)
         return response

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 
 import msgspec
-from aiohttp import web
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.keys import KeyRecord
@@ -99,10 +99,9 @@ class Recorder:
         else:
             self._pieces.append(piece)
 
-    def seal(self, response: web.StreamResponse) -> None:
+    def seal(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer came whole; without this it is not kept."""
-        headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
-        self.reply_head = (response.status, headers)
+        self.reply_head = (status, {name: headers[name] for name in _KEPT if name in headers})
 
     def body(self) -> bytes | None:
         """All of it, or None if it was too large."""

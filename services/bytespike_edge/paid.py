@@ -27,6 +27,7 @@ from bytespike_edge.metrics import EdgeMetrics
 from bytespike_edge.offer import Offer, make_offer
 from bytespike_edge.relay import ClientWatch, StreamRelay, read_whole
 from bytespike_edge.routes import Route
+from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.http_client import HttpResponse
 
 __all__ = ["PaidCalls"]
@@ -93,13 +94,13 @@ class PaidCalls:
         finally:
             body.release()
 
-    async def _dry_run(self, call: Call, key: KnownKey, offer: Offer) -> web.Response:
+    async def _dry_run(self, call: Call, key: KnownKey, offer: Offer) -> WholeAnswer:
         call.stream = False
         call.look = await self.gate.look(key)
         body = dry_run_body(offer.model, offer.bound, offer.rates)
         call.bytes_out = len(body)
-        return web.Response(
-            body=body, headers={**call.headers(), "Content-Type": "application/json"}
+        return WholeAnswer(
+            headers={**call.headers(), "Content-Type": "application/json"}, body=body
         )
 
     async def _spend_once(self, purchase: _Purchase, idempotency_key: str) -> web.StreamResponse:
@@ -120,14 +121,14 @@ class PaidCalls:
         finally:
             await self.replays.end(begun, recorder)
 
-    async def _replay(self, purchase: _Purchase, reply: Reply) -> web.Response:
+    async def _replay(self, purchase: _Purchase, reply: Reply) -> WholeAnswer:
         call = purchase.call
         call.replayed, call.estimate_uusd, call.stream = True, None, False
         self.metrics.replayed()
         call.look = await self.gate.look(purchase.key)
         call.bytes_out = len(reply.body or b"")
         headers = {**call.headers(), **reply.headers, "X-ByteSpike-Replayed": "true"}
-        return web.Response(status=reply.status, body=reply.body, headers=headers)
+        return WholeAnswer(status=reply.status, headers=headers, body=reply.body or b"")
 
     async def _spend(self, purchase: _Purchase, recorder: Recorder | None) -> web.StreamResponse:
         """Reserve, forward, relay. With a ``recorder`` the answer is fetched to its end even if the
@@ -147,7 +148,7 @@ class PaidCalls:
         response = whole_answer(call, upstream, answer)
         if recorder is not None:
             recorder.add(answer)
-            recorder.seal(response)
+            recorder.seal(response.status, response.fields)
         return response
 
     async def _fetch(
@@ -190,7 +191,7 @@ class PaidCalls:
         relay = StreamRelay(call, request, upstream, recorder)
         clean = await relay.run(idle_timeout_s=self.idle_timeout_s)
         if clean and recorder is not None:
-            recorder.seal(response)
+            recorder.seal(response.status, headers)
         return response
 
 

@@ -38,7 +38,7 @@ class UnpaidCalls:
 
     async def count_tokens(
         self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         """``POST /v1/messages/count_tokens``."""
         strict = strict_wanted(request.headers)
         require_json(request.headers)
@@ -57,7 +57,7 @@ class UnpaidCalls:
 
     async def own_data(
         self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         """``GET /v1/balance``, ``GET /v1/usage``: the ledger answers for the principal."""
         call.look = await self.gate.look(key)
         principal = _principal(call, key, strict=False)
@@ -66,7 +66,7 @@ class UnpaidCalls:
 
     async def admin(
         self, call: Call, request: web.BaseRequest, route: Route, target: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         """``/api/v1/admin/*`` as it came; whether the token is right is the ledger's to say."""
         body = await self.bodies.read(request, cap_bytes=route.max_body_bytes)
         try:
@@ -84,7 +84,7 @@ class UnpaidCalls:
         target: str,
         headers: list[tuple[str, str]],
         body: bytes,
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         async with ClientWatch(request):
             upstream = await self.forwarder.send(
                 route.upstream, request.method, target, headers, body
