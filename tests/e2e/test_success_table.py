@@ -363,6 +363,26 @@ async def test_a_repeated_idempotency_key_is_one_charge(
     assert found.paid_uusd == price(found.seen.billed, gateway.rates(MODEL))
 
 
+async def test_more_than_was_held_takes_the_wallet_to_zero_and_no_further(
+    gateway: Gateway,
+) -> None:
+    """A vendor that reports more than the request allowed: the rest is our loss, on record."""
+    rich = await gateway.customer()
+    estimate = await rich.post(ask(stream=True), x_bytespike_dry_run="true")
+    hold_usd = estimate.headers["x-estimated-credits"]
+    customer = await gateway.customer(usd=hold_usd)
+    answer = await customer.post(ask(stream=True), faults="output-tokens=5000")
+    assert answer.status == 200
+    usage = await gateway.usage(answer.request_id)
+    await gateway.settled(customer)
+    cost_uusd = price((await gateway.simulator.last()).billed, gateway.rates(MODEL))
+    assert usage["charge_uusd"] == parse_usd(hold_usd) < cost_uusd
+    assert usage["charge_uusd"] + usage["shortfall_uusd"] == cost_uusd
+    assert await customer.balance_uusd() == 0
+    assert (await customer.post(ask(stream=True))).status == 402
+    assert (await gateway.audit())["clean"] is True
+
+
 async def test_a_dry_run_costs_nothing_and_calls_nobody(
     gateway: Gateway, customer: Customer
 ) -> None:

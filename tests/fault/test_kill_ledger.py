@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from bytespike_contracts.money import format_usd, parse_usd
 from tests.fault.load import SETTLED_WITHIN_S, START_UUSD, Load, nothing_held, reckon
 from tests.support.gateway import Customer, Gateway, eventually
 
@@ -61,6 +62,25 @@ async def test_between_commit_and_acknowledgement(gateway: Gateway) -> None:
 
 async def _all_acknowledged(gateway: Gateway) -> bool:
     return await gateway.unacknowledged() == 0
+
+
+async def test_a_ledger_that_lags_lets_no_money_be_spent_twice(gateway: Gateway) -> None:
+    """Nothing is settled for a while; what is finished counts all the same."""
+    estimate = await (await gateway.customer()).post(ASK, x_bytespike_dry_run="true")
+    hold_uusd = parse_usd(estimate.headers["x-estimated-credits"])
+    customer = await gateway.customer(usd=format_usd(3 * hold_uusd))
+    _signal(gateway, "ledger", signal.SIGSTOP)
+    spent_uusd = 0
+    try:
+        while (answer := await customer.post(ASK)).status == 200:
+            spent_uusd += parse_usd(answer.headers["x-credits-used"])
+    finally:
+        _signal(gateway, "ledger", signal.SIGCONT)
+    assert answer.status == 402
+    assert 2 * hold_uusd < spent_uusd <= 3 * hold_uusd
+    await gateway.settled(customer)
+    assert await customer.balance_uusd() == 3 * hold_uusd - spent_uusd
+    assert (await gateway.audit())["clean"] is True
 
 
 async def test_again_and_again_under_load(gateway: Gateway) -> None:

@@ -39,6 +39,9 @@ async def test_in_the_middle_of_streams(gateway: Gateway) -> None:
         assert b"event: error" in answer.body
     refused = await customer.post(STREAM)
     assert (refused.status, refused.error["type"]) == (503, "api_error")
+    assert int(refused.headers["retry-after"]) > 0
+    # What the router never saw is given back at once; what it held stays held until its lease ends.
+    assert await gateway.held(customer) == (STREAMS, held_uusd)
     await gateway.stack.parts["text-router"].start()
     assert (await customer.post({**STREAM, "stream": False})).status == 200
     await nothing_held(customer)
