@@ -38,10 +38,13 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class Encoded(msgspec.Struct, frozen=True):
-    """A body in the target dialect and what was lost on the way to it."""
+    """A body in the target dialect and what was lost on the way to it. ``renamed`` has the tools
+    whose names the vendor would refuse: (the name it sees and will answer with, the client's).
+    """
 
     body: bytes
     losses: tuple[Loss, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
 
 
 class RouteHints(msgspec.Struct, frozen=True):
