@@ -36,7 +36,7 @@ def of_text(opaque: Opaque) -> str:
 
 
 def read(signature: str) -> Opaque | None:
-    """What a thinking block carries; None if it is unsigned."""
+    """What a thinking block carries, redacted or not; None if it is unsigned."""
     return custody.unwrap(signature, carrier=Dialect.ANTHROPIC) if signature else None
 
 

@@ -15,9 +15,10 @@ import msgspec
 
 from bytespike_protocols.anthropic import wire
 from bytespike_protocols.errors import BadUpstreamMessage
+from bytespike_protocols.ir import Usage
 from bytespike_protocols.sse import Frame
 
-__all__ = ["BYTES_PER_TOKEN", "Usage", "UsageTap"]
+__all__ = ["BYTES_PER_TOKEN", "Usage", "UsageTap", "buckets", "merge", "read_usage"]
 
 T = TypeVar("T")
 
@@ -31,20 +32,6 @@ BYTES_PER_TOKEN = 4
 _PIECE = re.compile(
     rb'"(?:text|thinking|partial_json)"\s*:\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL
 )
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens in disjoint buckets: ``input_tokens`` excludes everything cached, ``output_tokens``
-    includes ``reasoning_tokens``.
-    """
-
-    input_tokens: int = 0
-    cache_write_5m_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    cache_read_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    web_searches: int = 0
 
 
 class UsageTap:
@@ -81,7 +68,7 @@ class UsageTap:
         """What the vendor reported, once it has reported both sides; None until then."""
         if not self._output_reported or self._usage.input_tokens is None:
             return None
-        return _buckets(self._usage, self._usage.output_tokens or 0)
+        return buckets(self._usage, self._usage.output_tokens or 0)
 
     @property
     def usage_so_far(self) -> Usage:
@@ -90,7 +77,7 @@ class UsageTap:
         if reported is not None:
             return reported
         counted = -(-self._delivered_bytes // BYTES_PER_TOKEN)
-        return _buckets(self._usage, max(counted, self._usage.output_tokens or 0))
+        return buckets(self._usage, max(counted, self._usage.output_tokens or 0))
 
     @property
     def refused(self) -> bool:
@@ -167,12 +154,10 @@ class UsageTap:
         self.error = (detail.type, detail.message)
 
     def _note_usage(self, raw: msgspec.Raw, *, final: bool) -> None:
-        said = _decode(_usage_decoder, raw)
+        said = read_usage(raw)
         if said is None:
             return
-        names = said.__struct_fields__
-        known = {name: value for name in names if (value := getattr(said, name)) is not None}
-        self._usage = msgspec.structs.replace(self._usage, **known)
+        self._usage = merge(self._usage, said)
         self._output_reported = self._output_reported or (final and said.output_tokens is not None)
 
 
@@ -206,7 +191,20 @@ def _kind(data: bytes) -> bytes:
     return b"" if kind is None else kind.type.encode()
 
 
-def _buckets(said: wire.WireUsage, output_tokens: int) -> Usage:
+def read_usage(raw: msgspec.Raw) -> wire.WireUsage | None:
+    """The counts of an answer or event; None if it has none that can be believed."""
+    return _decode(_usage_decoder, raw)
+
+
+def merge(earlier: wire.WireUsage, later: wire.WireUsage) -> wire.WireUsage:
+    """What is known after ``later`` was said too: its counts are cumulative and may be partial."""
+    names = later.__struct_fields__
+    known = {name: value for name in names if (value := getattr(later, name)) is not None}
+    return msgspec.structs.replace(earlier, **known)
+
+
+def buckets(said: wire.WireUsage, output_tokens: int) -> Usage:
+    """The vendor's overlapping counts as disjoint ones; ``output_tokens`` may be counted by us."""
     by_lifetime = said.cache_creation or wire.CacheCreation()
     hour = by_lifetime.ephemeral_1h_input_tokens or 0
     written = said.cache_creation_input_tokens

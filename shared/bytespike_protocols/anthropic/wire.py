@@ -1,6 +1,7 @@
 """Views on Anthropic's wire objects: only the fields somebody here reads, decoded leniently.
 
-A view is never encoded again (unknown fields would be lost); relayed bytes stay bytes.
+A view is never encoded again (unknown fields would be lost); relayed bytes stay bytes. There are
+two sets: the tap's, who reads as little as can be, and the codec's (``Answer…``), who reads all.
 """
 
 from __future__ import annotations
@@ -10,12 +11,20 @@ from typing import Annotated
 import msgspec
 
 __all__ = [
+    "Answer",
+    "AnswerBlock",
+    "AnswerBlockStart",
+    "AnswerDelta",
+    "AnswerEnd",
+    "AnswerStart",
+    "BlockIndex",
     "BlockStart",
     "ErrorBody",
     "EventKind",
     "Message",
     "MessageDelta",
     "MessageStart",
+    "StopDetails",
     "WireUsage",
 ]
 
@@ -116,3 +125,88 @@ class EventKind(msgspec.Struct, frozen=True):
     """The ``type`` every event repeats in its data, for vendors that send no ``event:`` line."""
 
     type: str = ""
+
+
+class StopDetails(msgspec.Struct, frozen=True):
+    """Why an answer was refused."""
+
+    explanation: str | None = None
+
+
+class AnswerBlock(msgspec.Struct, frozen=True):
+    """A content block of any kind; what a kind does not have stays empty."""
+
+    type: str
+    text: str = ""
+    citations: list[msgspec.Raw] | None = None
+    thinking: str = ""
+    signature: str | None = None
+    data: str = ""
+    id: str = ""
+    name: str = ""
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole answer, or its head in ``message_start``."""
+
+    type: str
+    id: str
+    model: str = ""
+    content: list[msgspec.Raw] = []
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class AnswerStart(msgspec.Struct, frozen=True):
+    """Data of ``message_start``."""
+
+    message: Answer
+
+
+class AnswerBlockStart(msgspec.Struct, frozen=True):
+    """Data of ``content_block_start``."""
+
+    index: int
+    content_block: msgspec.Raw
+
+
+class BlockIndex(msgspec.Struct, frozen=True):
+    """Data of ``content_block_stop``."""
+
+    index: int
+
+
+class _Piece(msgspec.Struct, frozen=True):
+    """What a delta adds; each kind of delta fills one field."""
+
+    type: str
+    text: str = ""
+    thinking: str = ""
+    partial_json: str = ""
+    signature: str = ""
+    citation: msgspec.Raw = msgspec.Raw(b"")
+
+
+class AnswerDelta(msgspec.Struct, frozen=True):
+    """Data of ``content_block_delta``."""
+
+    index: int
+    delta: _Piece
+
+
+class _Ending(msgspec.Struct, frozen=True):
+    """What ``message_delta`` says about the end."""
+
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
+
+
+class AnswerEnd(msgspec.Struct, frozen=True):
+    """Data of ``message_delta``."""
+
+    delta: _Ending = _Ending()
+    usage: msgspec.Raw = msgspec.Raw(b"null")
