@@ -150,17 +150,14 @@ def _same(account: AccountSettled, mirror: AccountMirror, now_ms: int) -> bool:
     """Whether Redis has the settled state of Postgres, exactly."""
     if (mirror.balance_uusd, mirror.version) != (account.balance_uusd, account.version):
         return False
-    first_live = [window.first_live_bucket(now_ms) for window in WINDOWS]
+    # Redis forgets a bucket when it is next asked about its window, by its own clock: older ones
+    # may still be there, and the oldest live one may already be gone.
+    oldest = [window.first_live_bucket(now_ms) for window in WINDOWS]
     for spend in account.scopes:
         scope = mirror.scopes[spend.scope]
-        known = {(window, bucket): amount for window, bucket, amount in spend.buckets}
-        live = {
-            (window, bucket): amount
-            for (window, bucket), amount in scope.buckets.items()
-            # Redis forgets a bucket when it is next asked about the window, so it may keep more.
-            if bucket >= first_live[window - 1]
-        }
-        if scope.spent_uusd != spend.spent_uusd or live != known or not _summed(scope):
+        booked = {(w, b): amount for w, b, amount in spend.buckets if b > oldest[w - 1] and amount}
+        counted = {(w, b): amount for (w, b), amount in scope.buckets.items() if b > oldest[w - 1]}
+        if scope.spent_uusd != spend.spent_uusd or counted != booked or not _summed(scope):
             return False
     return True
 

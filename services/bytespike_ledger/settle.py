@@ -175,9 +175,9 @@ def bucket_deltas(done: Plan) -> list[BucketDelta]:
 
 
 def _counted(done: Plan) -> Iterator[tuple[UsageEvent, int]]:
-    """Events that count in some spend, with what they add to it now."""
+    """Events that cost something, with what they add to the spend now."""
     for item in done.settled:
-        if item.charge_uusd:
+        if item.priced.price_uusd:
             yield item.priced.event, item.charge_uusd
     for priced in done.replayed:
         if priced.price_uusd:

@@ -12,12 +12,12 @@ from bytespike_cli.home import Home
 from bytespike_cli.servers import PostgresServer, RedisServer
 from bytespike_contracts import holds
 from bytespike_contracts.keys import PROJECTION_MARKER, KeyRecord, key_record_name
-from bytespike_ledger.accounts.keys import change_key
+from bytespike_ledger.accounts.keys import change_key, create_key
 from bytespike_ledger.carryover import carry_due, carry_key, keep_carrying
 from bytespike_ledger.rebuild import Rebuilder
 from bytespike_runtime.kv import KvUnavailable
 from tests.support.eventually import eventually
-from tests.support.ledger import Customer, Rig, ledger
+from tests.support.ledger import Customer, Rig, ledger, plain_controls, replaced
 from tests.support.servers import running
 
 
@@ -135,6 +135,23 @@ async def test_a_redis_with_an_old_memory_is_not_believed(rig: Rig, spender: Cus
 
     assert await rig.dirty_checks() == set()
     assert (await rig.mirror.account(spender.account_id)).balance_uusd == 930
+
+
+async def test_an_account_with_many_keys_opens_when_all_of_them_are_loaded(
+    rig: Rig, spender: Customer
+) -> None:
+    for _ in range(40):
+        made = await create_key(
+            rig.books, rig.catalogue, spender.org_id, custom_key=None, controls=plain_controls()
+        )
+        await rig.publish(replaced(rig.event(spender), key_id=made.row.id))
+    await rig.settle_all()
+    await rig.pipe.command("FLUSHALL")
+
+    assert await rig.rebuilder.rebuild()
+
+    assert await rig.dirty_checks() == set()
+    assert (await rig.mirror.account(spender.account_id)).balance_uusd == 930 - 400
 
 
 async def test_only_one_ledger_rebuilds(rig: Rig) -> None:

@@ -318,7 +318,7 @@ class Money(RuleBasedStateMachine):
         assert state.pending_uusd == self.model.pending()
         assert state.slots_in_use == self.model.slots_in_use()
         if not self.model.overrun:
-            assert state.balance_uusd >= state.pending_uusd
+            assert state.balance_uusd >= state.pending_uusd - self.model.counted_twice()
             assert state.slots_in_use <= SLOTS
         (scope,) = state.scopes
         assert scope.spent_uusd == self.model.redis.spent

@@ -89,6 +89,12 @@ class MoneyModel:
         """Everything held or waiting to be settled."""
         return sum(request.pending for request in self.requests)
 
+    def counted_twice(self) -> int:
+        """Pending entries of charges that are booked: until their redelivery they may be in the
+        projected balance too, so Redis shows less than there is, never more.
+        """
+        return sum(request.pending for request in self.requests if request.booked)
+
     def window(self, number: int) -> tuple[int, int]:
         """Settled and pending spend of window 1..3 as Redis should count it now."""
         window = WINDOWS[number - 1]
@@ -157,19 +163,25 @@ class MoneyModel:
         for request in batch:
             request.held, request.delivered = False, True
         self.redis.balance = self.balance
-        self.redis.spent = sum(amount for _, amount in self.charges)
         for request in batch:
+            if request.event is None or request.event.charge_uusd == 0:
+                continue  # a free request counts nowhere
+            self.redis.spent = self.spent()
             for number, window in enumerate(WINDOWS, 1):
                 bucket = window.bucket(request.admitted_ms)
                 self.redis.buckets[number, bucket] = self.bucket(number, bucket)
 
     def load(self) -> None:
         """Everything carried to Redis at once (a rebuild, or a change of the wallet)."""
-        self.deliver([])
+        self.redis.balance, self.redis.spent = self.balance, self.spent()
         for admitted_ms, _ in self.charges:
             for number, window in enumerate(WINDOWS, 1):
                 bucket = window.bucket(admitted_ms)
                 self.redis.buckets[number, bucket] = self.bucket(number, bucket)
+
+    def spent(self) -> int:
+        """Everything ever charged."""
+        return sum(amount for _, amount in self.charges)
 
     def lose_redis(self) -> None:
         """Redis forgot everything."""

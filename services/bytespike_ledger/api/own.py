@@ -46,7 +46,8 @@ class OwnApi:
         return Reply(
             {
                 "balance": {
-                    "available_usd": usd(state.balance_uusd - state.pending_uusd),
+                    # A request that cost more than its hold may leave less than nothing pending.
+                    "available_usd": usd(max(0, state.balance_uusd - state.pending_uusd)),
                     "held_usd": usd(state.pending_uusd),
                     "balance_usd": usd(state.balance_uusd),
                 },

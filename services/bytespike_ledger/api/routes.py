@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -21,6 +22,7 @@ from bytespike_contracts.principal import (
 from bytespike_ledger.api.admin import AdminApi
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.own import OwnApi
+from bytespike_ledger.books import wall_clock_ms
 from bytespike_ledger.store import RefusedByDatabase
 from bytespike_protocols.openai_chat.failure import encode_error
 from bytespike_runtime.logs import get_logger
@@ -70,41 +72,25 @@ class Api:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; every failure leaves in the OpenAI envelope."""
         started = time.perf_counter()
-        request_id = f"{mint_id('req', time.time_ns() // 1_000_000, secrets.token_bytes(10))}"
-        template, error_type = "unknown", ""
+        principal, template, error_type = None, "unknown", ""
         try:
             route, ids = self._match(request)
             template = route.template
-            principal = None if route.admin else self._principal(request)
-            if principal is not None:
-                request_id = principal.request_id
-            else:
+            if route.admin:
                 self._check_admin(request)
+            else:
+                principal = self._principal(request)
             call = Call(
                 query=request.query, body=await _body(request), ids=ids, principal=principal
             )
             reply = await route.handler(call)
-            response = _json(reply.status, reply.encode())
-        except GatewayError as error:
-            error_type = error.code.value
-            response = _failure(error, request_id)
-        except RefusedByDatabase as error:
-            # What the checks above let through and no text column holds, such as a NUL character.
-            _log.info("value refused by the database", request_id=request_id, error=str(error))
-            error_type = ErrorCode.INVALID_REQUEST.value
-            response = _failure(
-                GatewayError(ErrorCode.INVALID_REQUEST, "a value cannot be stored"), request_id
-            )
-        except Unavailable as error:
-            _log.warning("dependency unavailable", request_id=request_id, error=str(error))
-            error_type = ErrorCode.UNAVAILABLE.value
-            response = _failure(
-                GatewayError(
-                    ErrorCode.UNAVAILABLE, "temporarily unavailable", headers=_RETRY_AFTER
-                ),
-                request_id,
-            )
-        response.headers["x-request-id"] = request_id
+            answer = partial(_json, reply.status, reply.encode())
+        except (GatewayError, RefusedByDatabase, Unavailable) as error:
+            failure = _as_gateway_error(error)
+            error_type = failure.code.value
+            answer = partial(_failure, failure)
+        request_id = _new_request_id() if principal is None else principal.request_id
+        response = answer(request_id)
         _log.info(
             "request",
             request_id=request_id,
@@ -177,10 +163,11 @@ def _routes(admin: AdminApi, own: OwnApi) -> list[Route]:
 def on_bad_request(status: int, reason: str) -> web.Response:
     """Malformed HTTP, or a crash of a handler."""
     code = ErrorCode.INVALID_REQUEST if status < 500 else ErrorCode.INTERNAL_ERROR
-    return _json(
-        status,
-        encode_error(status=status, code=code.value, message=reason, param=None, request_id=""),
+    request_id = _new_request_id()
+    body = encode_error(
+        status=status, code=code.value, message=reason, param=None, request_id=request_id
     )
+    return _json(status, body, request_id)
 
 
 async def _body(request: web.BaseRequest) -> bytes:
@@ -201,6 +188,16 @@ def _too_large() -> GatewayError:
     )
 
 
+def _as_gateway_error(error: GatewayError | RefusedByDatabase | Unavailable) -> GatewayError:
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, RefusedByDatabase):
+        # What the checks let through and no text column holds, such as a NUL character.
+        return GatewayError(ErrorCode.INVALID_REQUEST, "a value cannot be stored")
+    _log.warning("dependency unavailable", error=str(error))
+    return GatewayError(ErrorCode.UNAVAILABLE, "temporarily unavailable", headers=_RETRY_AFTER)
+
+
 def _failure(error: GatewayError, request_id: str) -> web.Response:
     body = encode_error(
         status=error.status,
@@ -209,10 +206,20 @@ def _failure(error: GatewayError, request_id: str) -> web.Response:
         param=error.param,
         request_id=request_id,
     )
-    response = _json(error.status, body)
+    response = _json(error.status, body, request_id)
     response.headers.update(error.headers)
     return response
 
 
-def _json(status: int, body: bytes) -> web.Response:
-    return web.Response(status=status, body=body, content_type="application/json")
+def _json(status: int, body: bytes, request_id: str) -> web.Response:
+    return web.Response(
+        status=status,
+        body=body,
+        content_type="application/json",
+        headers={"x-request-id": request_id},
+    )
+
+
+def _new_request_id() -> str:
+    """For requests that do not come with the edge's."""
+    return mint_id("req", wall_clock_ms(), secrets.token_bytes(10))

@@ -136,7 +136,7 @@ def test_spend_and_buckets_are_summed_by_where_they_count() -> None:
         Settled(priced(1), 10, 0),
         Settled(priced(2), 5, 0),
         Settled(priced(3, admitted_ms=earlier_ms), 7, 0),
-        Settled(priced(4, key_id="key_2"), 0, 3),
+        Settled(priced(4, 0, key_id="key_2"), 0, 0),
     ]
     done = Plan(settled=settled)
     assert spend_deltas(done) == {("acct_1", "key_1"): 22}
