@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiohttp import web
-
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_protocols.anthropic.failure import decode_error, encode_error
+from bytespike_runtime.answer import WholeAnswer
 
 __all__ = ["malformed", "passed_through", "refusal"]
 
 _CODE_BY_STATUS = {404: ErrorCode.NOT_FOUND, 413: ErrorCode.REQUEST_TOO_LARGE}
 
 
-def refusal(error: GatewayError, request_id: str) -> web.Response:
-    """An error of ours."""
+def refusal(
+    error: GatewayError, request_id: str, headers: Mapping[str, str] | None = None
+) -> WholeAnswer:
+    """An error of ours; its own headers win over ``headers``."""
     body = encode_error(
         status=error.status,
         code=error.code.value,
@@ -23,10 +24,12 @@ def refusal(error: GatewayError, request_id: str) -> web.Response:
         param=error.param,
         request_id=request_id,
     )
-    return _json(error.status, body, error.headers)
+    return _json(error.status, body, {**(headers or {}), **error.headers})
 
 
-def passed_through(status: int, body: bytes, request_id: str) -> web.Response:
+def passed_through(
+    status: int, body: bytes, request_id: str, headers: Mapping[str, str]
+) -> WholeAnswer:
     """The vendor's word on a faulty request, byte for byte; if it is not in the vendor's own
     envelope (a proxy's page, nothing at all), a word of ours with the same status.
     """
@@ -36,17 +39,17 @@ def passed_through(status: int, body: bytes, request_id: str) -> web.Response:
         body = encode_error(
             status=status, code=code.value, message=message, param=None, request_id=request_id
         )
-    return _json(status, body, {})
+    return _json(status, body, headers)
 
 
-def malformed(status: int, reason: str) -> web.Response:
+def malformed(status: int, reason: str) -> WholeAnswer:
     """For what the HTTP server itself refuses: malformed requests, crashed handlers."""
     code = ErrorCode.INVALID_REQUEST if status < 500 else ErrorCode.INTERNAL_ERROR
     body = encode_error(status=status, code=code.value, message=reason, param=None, request_id="")
     return _json(status, body, {})
 
 
-def _json(status: int, body: bytes, headers: Mapping[str, str]) -> web.Response:
-    return web.Response(
-        status=status, body=body, headers={"content-type": "application/json", **headers}
+def _json(status: int, body: bytes, headers: Mapping[str, str]) -> WholeAnswer:
+    return WholeAnswer(
+        status=status, body=body, headers={**headers, "content-type": "application/json"}
     )

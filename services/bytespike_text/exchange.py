@@ -22,6 +22,7 @@ from bytespike_protocols.anthropic.failure import decode_error, encode_stream_er
 from bytespike_protocols.anthropic.usage import UsageTap
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.splice import replace_field
+from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.http_client import HttpResponse
 from bytespike_text.attempts import (
     AttemptFailed,
@@ -185,13 +186,14 @@ class Exchange:
             # A keep-alive has promised events by now; a whole message cannot follow it.
             raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, response.status))
         self._note_first_byte()
-        headers = self._headers(response.headers.get("content-type") or "application/json")
+        headers = self._headers()
+        headers["content-type"] = response.headers.get("content-type") or "application/json"
         if self._settlement is not None:
             self._record(attempt)
             left = Ending(outcome=Outcome.CLIENT_LEFT_EARLY, status=200)
             self._settle(left if self._client.left else completion(attempt.tap))
             headers[COST_HEADER] = str(self._settlement.charge_uusd)
-        return web.Response(status=200, body=body, headers=headers)
+        return WholeAnswer(headers=headers, body=body)
 
     def _inspect(self, attempt: UpstreamTry, body: bytes) -> None:
         """Look whether a 200 is the success it claims to be, and read its usage."""
@@ -228,9 +230,7 @@ class Exchange:
         self._note_success(attempt)
         self._means.channels[attempt.lane.id].observe_latency(time.monotonic() - attempt.started_s)
         self._note_first_byte()
-        await self._client.open(
-            self._headers(response.headers.get("content-type") or _EVENT_STREAM)
-        )
+        await self._open(response.headers.get("content-type") or _EVENT_STREAM)
         self._relay = relay
         await relay.relay(held, idle_timeout_s=idle_timeout_s)
         if not relay.tap.finished:
@@ -265,18 +265,14 @@ class Exchange:
             return self._refuse(GatewayError(ErrorCode.INVALID_REQUEST, message))
         self._error_type = ErrorCode.INVALID_REQUEST.value
         self._settle(_failed(fault.status, self._error_type))
-        response = passed_through(fault.status, fault.body, self._request_id)
-        response.headers.update(self._headers(response.headers["content-type"]))
-        return response
+        return passed_through(fault.status, fault.body, self._request_id, self._headers())
 
     def _refuse(self, error: GatewayError) -> web.StreamResponse:
         self._error_type = error.code.value
         if self._client.committed:
             return self._break_off(error)
         self._settle(_failed(error.status, self._error_type))
-        response = refusal(error, self._request_id)
-        response.headers.update(self._headers(response.headers["content-type"]))
-        return response
+        return refusal(error, self._request_id, self._headers())
 
     def _break_off(self, error: GatewayError) -> web.StreamResponse:
         """The stream cannot be brought to its end: say so where the framing allows it, and close
@@ -344,9 +340,11 @@ class Exchange:
 
     # The client's side.
 
-    def _headers(self, content_type: str) -> dict[str, str]:
+    async def _open(self, content_type: str) -> None:
+        await self._client.open({**self._headers(), "content-type": content_type})
+
+    def _headers(self) -> dict[str, str]:
         headers = {
-            "content-type": content_type,
             "x-bytespike-attempts": str(self._trials.count),
             "x-bytespike-upstream-ms": f"{self._vendor_time.total_s * 1000:.3f}",
         }
@@ -370,7 +368,7 @@ class Exchange:
     async def _open_early(self) -> None:
         """Nothing has come yet: promise the stream, so that nobody on the way gives up on it."""
         if not self._client.committed:
-            await self._client.open(self._headers(_EVENT_STREAM))
+            await self._open(_EVENT_STREAM)
             self._ping()
 
     def _ping(self) -> None:

@@ -135,7 +135,7 @@ class Settlement:
         self._count(ending)
 
     async def finish(self) -> None:
-        """Once the hold is finished let the event go: the ledger must never see it the other way."""
+        """Once the hold is finished let the event go; the ledger must never see them reversed."""
         position, self._position = self._position, None
         finishing, self._finishing = self._finishing, None
         try:

@@ -20,7 +20,7 @@ __all__ = ["BodyWriter", "Handler", "HttpServer", "OnBadRequest", "client_gone",
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 #: ``(status, reason)`` -> the answer: 400 for malformed HTTP, 500 for a crash of the handler.
-OnBadRequest = Callable[[int, str], web.Response]
+OnBadRequest = Callable[[int, str], web.StreamResponse]
 
 #: Longest request line and longest single header. SDKs send a few hundred bytes; traces and long
 #: beta lists a few thousand.
