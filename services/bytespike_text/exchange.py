@@ -1,12 +1,11 @@
 """One request from the edge's hand to its end: choose, call, try again, deliver, settle.
 
-An exchange runs in the supervisor's task group, not in the handler's task: it outlives the client,
-and whatever happens to it, its hold is finished and its usage event is written exactly once.
+An exchange runs in its handler's task, which no leaving client cancels and for which the drain
+waits: whatever happens, its hold is finished and its usage event is written exactly once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ _BROKEN = Ending(outcome=Outcome.BROKE_UPSTREAM, status=200)
 
 
 class Exchange:
-    """Runs one :class:`Job`. ``answer`` is what the handler returns to the server."""
+    """Runs one :class:`Job`. ``answer`` is what the handler returns to the server after that."""
 
     def __init__(self, job: Job, request: web.BaseRequest, means: Means) -> None:
         self._job = job
@@ -97,7 +96,7 @@ class Exchange:
             self._settlement = Settlement(
                 job.principal, grant, stream=job.stream, books=means.books
             )
-        self.answer: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+        self.answer: web.StreamResponse
 
     async def run(self) -> None:
         """To the very end; never raises what belongs to the request."""
@@ -113,17 +112,14 @@ class Exchange:
             if keepalive is not None:
                 keepalive.stop()
                 self._means.metrics.streams.dec()
-            if response is None:
-                response = self._give_up()
+            self.answer = self._give_up() if response is None else response
             try:
                 if self._settlement is not None:
                     # Before the answer ends: whoever has it may ask again at once, and finds the
                     # slot and the money of this call free.
                     await self._settlement.finish()
             finally:
-                if not self.answer.done():
-                    self.answer.set_result(response)
-            self._report(response.status)
+                self._report(self.answer.status)
 
     async def _serve(self) -> web.StreamResponse:
         try:

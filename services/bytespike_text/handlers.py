@@ -70,8 +70,8 @@ class Handlers:
             fault = GatewayError(ErrorCode.INVALID_REQUEST, error.message, param=error.path or None)
             return refusal(fault, request_id)
         exchange = Exchange(job, request, self._means)
-        self._means.supervisor.spawn(exchange.run())
-        return await exchange.answer
+        await self._means.supervisor.carry(exchange.run())
+        return exchange.answer
 
     def _authenticate(self, request: web.BaseRequest) -> Principal:
         if not self._token.matches(request.headers.get(INTERNAL_TOKEN_HEADER)):

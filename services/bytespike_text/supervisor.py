@@ -1,4 +1,4 @@
-"""Where requests live: a task group that no client's disconnect and no handler's end reaches."""
+"""Who waits for requests to end: each is brought to its end, whether its client stays or not."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _log = get_logger()
 
 
 class Supervisor:
-    """Runs work that must be brought to its end; leaving the block waits for all of it (see
-    :meth:`wind_up` for how long).
+    """Runs work that must be brought to its end; :meth:`wind_up` says how long it may take, and
+    leaving the block waits for what was spawned.
 
     A task's unexpected exception is logged and counted, and never touches its neighbours.
     """
 
     def __init__(self, *, on_crash: Callable[[], None]) -> None:
         self._group = asyncio.TaskGroup()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._on_crash = on_crash
 
     async def __aenter__(self) -> Self:
@@ -38,6 +38,21 @@ class Supervisor:
     ) -> None:
         await self._group.__aexit__(kind, error, traceback)
 
+    async def carry(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` in the caller's own task, which from now on is waited for like the others.
+
+        The server does not cancel a handler whose client leaves, so no second task is needed to
+        outlive it; but the server forgets such a handler, and the drain must not.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("must run in a task")
+        self._tasks.add(task)
+        try:
+            await self._guard(work)
+        finally:
+            self._tasks.discard(task)
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start ``work`` now; it ends in its own time."""
         task = self._group.create_task(self._guard(work))
@@ -50,6 +65,8 @@ class Supervisor:
             await asyncio.wait(self._tasks, timeout=timeout_s)
         for task in self._tasks:
             task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:
