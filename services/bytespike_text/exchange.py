@@ -228,6 +228,7 @@ class Exchange:
         self._note_first_byte()
         await self._open(response.headers.get("content-type") or _EVENT_STREAM)
         self._relay = relay
+        self._job.body = b""  # nothing can be sent again; streams live for minutes
         await relay.relay(held, idle_timeout_s=idle_timeout_s)
         if not relay.tap.finished:
             # It ended by an error event of the vendor's own, which the client has.

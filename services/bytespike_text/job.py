@@ -11,10 +11,10 @@ from bytespike_contracts.principal import Principal
 __all__ = ["Job"]
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, kw_only=True):
     """One request. ``model_id`` is the catalogue's name, ``model_name`` the body's spelling;
     ``path`` goes to the vendor as it is, query included; ``headers`` and ``betas`` are what of the
-    client's headers may go with it.
+    client's headers may go with it. ``body`` is given up once nothing can be sent again.
     """
 
     route: Literal["messages", "count_tokens"]
