@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -51,6 +53,12 @@ def test_every_fault_can_be_spelled() -> None:
     spelled = [f"{name}={texts.get(name, '3')}" for name in FAULT_NAMES]
     assert parse_faults(",".join(spelled)) != Faults()
     assert parse_faults("cut-after=1", "cut-after=2, split=5") == Faults(cut_after=2, split=5)
+
+
+@pytest.mark.parametrize("name", FAULT_NAMES)
+def test_every_fault_is_documented(name: str) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "simulator.md").read_text()
+    assert re.search(rf"^\| .*`{name}[`=]", page, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
