@@ -92,13 +92,13 @@ class ChatStreamDecoder:
         "_events",
         "_guard",
         "_id",
+        "_later",
         "_live",
         "_model",
         "_next",
         "_open",
         "_pieces",
         "_refused",
-        "_tail",
         "_usage",
         "_word",
     )
@@ -117,7 +117,8 @@ class ChatStreamDecoder:
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._live: _Call | None = None
-        self._tail: list[tuple[Words, str]] = []
+        #: Words that came after a call.
+        self._later: list[Delta] = []
         self._refused = False
         self._word: str | None = None
         self._usage: Usage | None = None
@@ -190,13 +191,10 @@ class ChatStreamDecoder:
         self._word = choice.finish_reason or self._word
 
     def _take(self, delta: Delta) -> None:
-        self._take_thoughts(delta)
-        thought, text = _content_of(delta.content)
-        self._say(Thinking, thought)
-        self._say(Text, text)
-        if delta.refusal:
-            self._refused = True
-            self._say(Refusal, delta.refusal)
+        if not self._calls:
+            self._take_words(delta)
+        elif _has_words(delta):
+            self._later.append(delta)
         self._annotations += delta.annotations or ()
         for place, piece in enumerate(delta.tool_calls or ()):
             self._take_call(piece, place)
@@ -206,11 +204,17 @@ class ChatStreamDecoder:
 
     # Words.
 
+    def _take_words(self, delta: Delta) -> None:
+        self._take_thoughts(delta)
+        thought, text = _content_of(delta.content)
+        self._say(Thinking, thought)
+        self._say(Text, text)
+        if delta.refusal:
+            self._refused = True
+            self._say(Refusal, delta.refusal)
+
     def _say(self, kind: Words, text: str) -> None:
         if not text:
-            return
-        if self._calls:
-            self._tail.append((kind, text))
             return
         if self._open is not kind:
             self._open_words(kind)
@@ -257,9 +261,7 @@ class ChatStreamDecoder:
                 self._close_words()
             self._say(Thinking, words)
         for detail in details:
-            if self._calls:
-                self._say(Thinking, words_of(detail))
-            elif detail.get("type") == ENCRYPTED:
+            if detail.get("type") == ENCRYPTED:
                 self._take_encrypted(detail)
             else:
                 self._take_detail(detail)
@@ -355,9 +357,8 @@ class ChatStreamDecoder:
         called = bool(self._calls)
         self._close_words()
         self._close_calls()
-        self._calls = []
-        for kind, text in self._tail:
-            self._say(kind, text)
+        for delta in self._later:
+            self._take_words(delta)
         self._close_words()
         if self._annotations:
             self._open_words(Text)
@@ -365,6 +366,11 @@ class ChatStreamDecoder:
         stop = decode_stop(self._word or "", called=called, refused=self._refused)
         self._emit(Ended(stop=stop, usage=self._usage))
         return self._drain()
+
+
+def _has_words(delta: Delta) -> bool:
+    thoughts = delta.reasoning_content or delta.reasoning or delta.reasoning_details
+    return bool(delta.content or delta.refusal or thoughts)
 
 
 def _has_state(detail: dict[str, object]) -> bool:
