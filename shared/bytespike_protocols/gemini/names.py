@@ -1,0 +1,76 @@
+"""Names and ids of calls where Gemini and the others differ.
+
+Gemini wants a function's name to begin with a letter or an underscore and often gives its calls no
+ids. Both are bridged without a table that would have to survive between request and answer: the
+name's escape can be undone by itself, and a made-up id says that it is one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from bytespike_protocols.errors import Unrepresentable
+
+__all__ = ["CallBook", "answer_call_id", "escape_name", "is_made_up", "unescape_name"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+_ESCAPE = "_byts_"
+_MADE_UP = "gcall_"
+
+
+def escape_name(name: str, path: str) -> str:
+    """A name Gemini takes, different for different names. Raises ``Unrepresentable``."""
+    fits = _NAME.fullmatch(name) is not None and not name.startswith(_ESCAPE)
+    escaped = name if fits else _ESCAPE + name
+    if _NAME.fullmatch(escaped) is None:
+        raise Unrepresentable(path, "Gemini has no such function names: [A-Za-z0-9_.:-], up to 128")
+    return escaped
+
+
+def unescape_name(name: str) -> str:
+    """The client's name of a function Gemini wants called."""
+    return name.removeprefix(_ESCAPE)
+
+
+def answer_call_id(seed: str, number: int) -> str:
+    """An id for the ``number``-th call without one of the answer known by ``seed``; 29 characters
+    of the kind all dialects take, and never the same in two answers of a conversation.
+    """
+    digest = hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=12).hexdigest()
+    return f"call_{digest}"
+
+
+def is_made_up(call_id: str) -> bool:
+    """Whether :class:`CallBook` invented the id, so that it must not be written back."""
+    return call_id.startswith(_MADE_UP)
+
+
+class CallBook:
+    """Binds the results of a history to its calls: by id where there is one, else by name and
+    order. Made-up ids count through the whole conversation, so they stay when it grows.
+    """
+
+    __slots__ = ("_made_up", "_open")
+
+    def __init__(self) -> None:
+        self._made_up = 0
+        self._open: list[tuple[str, str]] = []
+
+    def call(self, call_id: str | None, name: str) -> str:
+        """Enter a call; its id, made up if it has none."""
+        known = call_id or self._make_up()
+        self._open.append((known, name))
+        return known
+
+    def result(self, call_id: str | None, name: str | None) -> tuple[str, str | None]:
+        """Id and name of the call a result answers."""
+        for index, (open_id, open_name) in enumerate(self._open):
+            if call_id == open_id or (not call_id and name in (None, open_name)):
+                del self._open[index]
+                return open_id, name or open_name
+        return call_id or self._make_up(), name
+
+    def _make_up(self) -> str:
+        self._made_up += 1
+        return f"{_MADE_UP}{self._made_up}"
