@@ -36,7 +36,7 @@ from bytespike_protocols.ir import (
     ToolUse,
 )
 
-__all__ = ["Folder", "fold", "unfold"]
+__all__ = ["Folder", "block_events", "fold", "unfold"]
 
 #: Arguments of a call for which no piece of JSON ever came.
 _NO_ARGUMENTS = Json("{}")
@@ -135,11 +135,12 @@ def unfold(response: Response) -> Iterator[Event]:
         usage=response.usage,
     )
     for index, block in enumerate(response.blocks):
-        yield from _block_events(index, block)
+        yield from block_events(index, block)
     yield Ended(stop=response.stop, usage=response.usage)
 
 
-def _block_events(index: int, block: Block) -> Iterator[Event]:
+def block_events(index: int, block: Block) -> Iterator[Event]:
+    """The events of one whole block."""
     match block:
         case Text() | Thinking() | Refusal():
             yield Opened(index=index, block=type(block)(text=""))

@@ -1,0 +1,166 @@
+"""What a request sets beside its content: tools, tool choice, output format, reasoning.
+
+An answer repeats these settings, so its encoder writes them with the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from bytespike_protocols.errors import Unrepresentable
+from bytespike_protocols.ir import (
+    Dialect,
+    Effort,
+    Json,
+    JsonFormat,
+    Reasoning,
+    Request,
+    ServerTool,
+    Tool,
+    ToolChoice,
+)
+from bytespike_protocols.openai_responses.content_encode import Losses
+from bytespike_protocols.openai_responses.names import tool_name
+
+__all__ = [
+    "custom_tools",
+    "encode_output",
+    "encode_reasoning",
+    "encode_tool_choice",
+    "encode_tools",
+]
+
+_OWN: Final = Dialect.OPENAI_RESPONSES
+_FREE_FORM = Json('"custom"')
+_UNNAMED_FORMAT = "answer"
+
+#: Budgets have no field here: up to this many tokens of thought count as the effort beside them.
+_EFFORT_BY_BUDGET: Final = (
+    (0, Effort.NONE),
+    (1_024, Effort.MINIMAL),
+    (4_096, Effort.LOW),
+    (16_384, Effort.MEDIUM),
+)
+
+
+def custom_tools(tools: Iterable[Tool | ServerTool]) -> frozenset[str]:
+    """The names of tools that take free-form text instead of JSON."""
+    return frozenset(tool.name for tool in tools if isinstance(tool, Tool) and _is_custom(tool))
+
+
+def encode_tools(request: Request, losses: Losses) -> list[Any]:
+    """The definitions. Raises ``Unrepresentable`` on a hosted tool the vendor has not."""
+    return [
+        _function(tool, f"tools[{index}]", request.dialect, losses)
+        if isinstance(tool, Tool)
+        else _hosted(tool, f"tools[{index}]", losses)
+        for index, tool in enumerate(request.tools)
+    ]
+
+
+def encode_tool_choice(request: Request) -> Any:
+    """The vendor's word or object, None if nothing was said."""
+    choice = request.tool_choice
+    if choice is None:
+        return None
+    match choice.mode:
+        case "auto" | "none":
+            return choice.mode
+        case "named":
+            return _tool_names(choice, request.tools)[0]
+        case "any" if not choice.names:
+            return "required"
+        case "any":
+            names = _tool_names(choice, request.tools)
+            return {"type": "allowed_tools", "mode": "required", "tools": names}
+
+
+def encode_output(output: JsonFormat | None) -> dict[str, Any] | None:
+    """The ``text`` settings; a schema must have a name, so one is made where none was given."""
+    if output is None:
+        return None
+    if output.schema is None:
+        return {"format": {"type": "json_object"}}
+    form: dict[str, Any] = {"type": "json_schema", "name": output.name or _UNNAMED_FORMAT}
+    if output.description is not None:
+        form["description"] = output.description
+    form["schema"] = msgspec.Raw(output.schema.encode())
+    if output.strict is not None:
+        form["strict"] = output.strict
+    return {"format": form}
+
+
+def encode_reasoning(reasoning: Reasoning | None, losses: Losses) -> dict[str, Any] | None:
+    """The ``reasoning`` settings. A budget becomes the effort it comes nearest to."""
+    if reasoning is None:
+        return None
+    effort = reasoning.effort
+    if reasoning.mode == "off":
+        effort = Effort.NONE
+    elif reasoning.budget_tokens is not None and effort is None:
+        losses.emulated("reasoning.budget_tokens")
+        effort = _effort_of(reasoning.budget_tokens)
+    asked: dict[str, Any] = {} if effort is None else {"effort": effort.value}
+    # Dialects that speak of budgets show thoughts unless told not to.
+    budgeted = reasoning.mode == "budget" and reasoning.show is not False
+    if reasoning.show or budgeted:
+        asked["summary"] = "auto"
+    return asked or None
+
+
+def _effort_of(budget_tokens: int) -> Effort:
+    for most, effort in _EFFORT_BY_BUDGET:
+        if budget_tokens <= most:
+            return effort
+    return Effort.HIGH
+
+
+def _is_custom(tool: Tool) -> bool:
+    return any(extra.path.endswith("].type") and extra.value == _FREE_FORM for extra in tool.extras)
+
+
+def _function(tool: Tool, path: str, origin: Dialect, losses: Losses) -> dict[str, Any]:
+    if tool.cache is not None:
+        losses.emulated("cache")
+    written: dict[str, Any] = {"type": "function", "name": tool_name(tool.name, f"{path}.name")}
+    if tool.description is not None:
+        written["description"] = tool.description
+    if origin is _OWN:
+        # Extras lie directly in the definition, so what follows its path is the field's name.
+        fields = ((extra.path.partition("].")[2], extra.value) for extra in tool.extras)
+        written |= {name: msgspec.Raw(value.encode()) for name, value in fields}
+        if _is_custom(tool):
+            return written
+    else:
+        for extra in tool.extras:
+            losses.dropped(extra.path)
+    parameters = tool.parameters
+    written["parameters"] = None if parameters is None else msgspec.Raw(parameters.encode())
+    strict = tool.strict
+    if strict is not None or origin is not _OWN:
+        # Left out, the vendor turns it on, and then refuses schemas that others take.
+        written["strict"] = bool(strict)
+    return written
+
+
+def _hosted(tool: ServerTool, path: str, losses: Losses) -> Any:
+    if tool.dialect is _OWN:
+        return msgspec.Raw(tool.value.encode())
+    if tool.kind != "web_search":
+        raise Unrepresentable(path, f"{tool.kind} does not exist at the model's vendor")
+    losses.emulated(path)
+    return {"type": "web_search"}
+
+
+def _tool_names(choice: ToolChoice, tools: Iterable[Tool | ServerTool]) -> list[dict[str, str]]:
+    custom = custom_tools(tools)
+    return [
+        {
+            "type": "custom" if name in custom else "function",
+            "name": tool_name(name, "tool_choice"),
+        }
+        for name in choice.names
+    ]

@@ -1,0 +1,158 @@
+"""The canonical request, from whichever client, to a ``POST /v1/responses`` body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from bytespike_protocols.codec import Encoded
+from bytespike_protocols.errors import Unrepresentable
+from bytespike_protocols.ir import Dialect, Extra, Request
+from bytespike_protocols.openai_responses.content_encode import Losses
+from bytespike_protocols.openai_responses.input_encode import ItemWriter
+from bytespike_protocols.openai_responses.knobs_encode import (
+    custom_tools,
+    encode_output,
+    encode_reasoning,
+    encode_tool_choice,
+    encode_tools,
+)
+from bytespike_protocols.openai_responses.request_decode import ENCRYPTED_STATE, LOGPROBS
+
+__all__ = ["encode_request"]
+
+_OWN: Final = Dialect.OPENAI_RESPONSES
+#: The vendor refuses smaller limits.
+_LEAST_OUTPUT_TOKENS = 16
+_TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
+_UNSAID_SAMPLING: Final = ("top_k", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
+
+#: Where an extra belongs: an item, a part of it, a nested settings object, or else the body.
+_PLACE = re.compile(
+    r"input\[(?P<item>\d+)\](?:\.(?P<parts>content|output)\[(?P<part>\d+)\])?\.(?P<name>.+)"
+    r"|(?P<object>text\.format|text|reasoning)\.(?P<field>.+)",
+    re.DOTALL,
+)
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_request(request: Request, *, model: str) -> Encoded:
+    """Raises ``Unrepresentable`` on content the vendor cannot take."""
+    losses = Losses()
+    own = request.dialect is _OWN
+    if (request.candidates or 1) > 1:
+        raise Unrepresentable("candidates", "the model's vendor gives one answer at a time")
+    body: dict[str, Any] = {"model": model}
+    body |= _encode_input(request, losses)
+    body |= _encode_knobs(request, losses)
+    # Never to store is this gateway's side of a translation, so state must travel with the answer.
+    body["store"] = False
+    body["include"] = [ENCRYPTED_STATE]
+    if request.sampling.logprobs:
+        body["include"].append(LOGPROBS)
+    if request.stream:
+        body["stream"] = True
+    for extra in request.extras:
+        if not own or not _place(body, extra):
+            losses.dropped(extra.path)
+    return Encoded(_encoder.encode(body), losses.all())
+
+
+def _encode_input(request: Request, losses: Losses) -> dict[str, Any]:
+    writer = ItemWriter(
+        request.dialect,
+        losses,
+        custom=custom_tools(request.tools),
+        listed=_listed(request.extras) if request.dialect is _OWN else (),
+    )
+    # Instructions alone would be refused: where nothing else is said, they are the input.
+    apart = 1 if request.turns else 0
+    for index, text in enumerate(request.system[apart:], apart):
+        writer.instruct(f"system[{index}]", text)
+    for index, turn in enumerate(request.turns):
+        writer.turn(f"turns[{index}]", turn)
+    if any(text.cache is not None for text in request.system):
+        losses.emulated("cache")
+    said = {"instructions": request.system[0].text} if request.system[:apart] else {}
+    return {**said, "input": writer.items()}
+
+
+def _listed(extras: Iterable[Extra]) -> set[int]:
+    matches = (_PLACE.fullmatch(extra.path) for extra in extras)
+    return {int(match["item"]) for match in matches if match and match["part"]}
+
+
+def _encode_knobs(request: Request, losses: Losses) -> dict[str, Any]:
+    sampling = request.sampling
+    knobs: dict[str, Any] = {
+        "tools": encode_tools(request, losses) or None,
+        "tool_choice": encode_tool_choice(request),
+        "parallel_tool_calls": request.parallel_tools,
+        "max_output_tokens": _limit(request, losses),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_logprobs": sampling.top_logprobs,
+        "text": encode_output(request.output),
+        "reasoning": encode_reasoning(request.reasoning, losses),
+        "safety_identifier": request.user,
+        "metadata": dict(request.metadata) or None,
+        "service_tier": _tier(request, losses),
+    }
+    for name in _UNSAID_SAMPLING:
+        if getattr(sampling, name) is not None:
+            losses.dropped(f"sampling.{name}")
+    if request.stop_sequences:
+        losses.dropped("stop_sequences")
+    if request.cache is not None:
+        losses.emulated("cache")
+    return {name: value for name, value in knobs.items() if value is not None}
+
+
+def _limit(request: Request, losses: Losses) -> int | None:
+    limit = request.max_output_tokens
+    if limit is None or request.dialect is _OWN or limit >= _LEAST_OUTPUT_TOKENS:
+        return limit
+    losses.emulated("max_output_tokens")
+    return _LEAST_OUTPUT_TOKENS
+
+
+def _tier(request: Request, losses: Losses) -> str | None:
+    tier = request.service_tier
+    if tier is None or request.dialect is _OWN or tier in _TIERS:
+        return tier
+    losses.dropped("service_tier")
+    return None
+
+
+def _place(body: dict[str, Any], extra: Extra) -> bool:
+    """Write an extra back; False if what it belonged to is not there any more."""
+    match = _PLACE.fullmatch(extra.path)
+    if match is None and extra.path == "include":
+        body["include"] += msgspec.json.decode(extra.value)
+        return True
+    target = body if match is None else _target(body, match)
+    if target is None:
+        return False
+    name = extra.path if match is None else match["field"] or match["name"]
+    target[name] = msgspec.Raw(extra.value.encode())
+    return True
+
+
+def _target(body: dict[str, Any], match: re.Match[str]) -> dict[str, Any] | None:
+    target: Any = body
+    if match["object"]:
+        for name in match["object"].split("."):
+            target = target.setdefault(name, {})
+    else:
+        target = _element(body["input"], match["item"])
+        if match["part"] and isinstance(target, dict):
+            target = _element(target.get(match["parts"]), match["part"])
+    return target if isinstance(target, dict) else None
+
+
+def _element(array: Any, index: str) -> Any:
+    return array[int(index)] if isinstance(array, list) and int(index) < len(array) else None
