@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bytespike_protocols.anthropic.wire import ErrorBody, ErrorDetail
+from bytespike_protocols.anthropic.wire import ErrorBody, ErrorDetail, PlainErrorBody
 
 __all__ = ["decode_error", "encode_error", "encode_stream_error", "status_of"]
 
@@ -48,6 +48,7 @@ _STREAM_TYPE_BY_CODE = {
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(ErrorBody)
+_plain_decoder = msgspec.json.Decoder(PlainErrorBody)
 
 
 def encode_error(
@@ -71,11 +72,24 @@ def encode_stream_error(*, code: str, message: str, request_id: str) -> bytes:
 
 
 def decode_error(body: bytes) -> ErrorDetail | None:
-    """The vendor's error, or None if ``body`` is not in its envelope (a proxy's HTML page)."""
+    """The vendor's error, or None if ``body`` is in no known envelope (a proxy's HTML page).
+
+    Compatible hosts leave the envelope out in several ways; their words are read all the same.
+    """
     try:
         return _decoder.decode(body).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_plain_error(body)
+
+
+def _decode_plain_error(body: bytes) -> ErrorDetail | None:
+    try:
+        plain = _plain_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    said = (plain.error, plain.message, plain.detail)
+    words = next((text for text in said if isinstance(text, str) and text), None)
+    return None if words is None else ErrorDetail(message=words)
 
 
 def status_of(error_type: str) -> int:

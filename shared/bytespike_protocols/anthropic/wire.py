@@ -6,7 +6,7 @@ two sets: the tap's, who reads as little as can be, and the codec's (``Answer…
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -24,6 +24,7 @@ __all__ = [
     "Message",
     "MessageDelta",
     "MessageStart",
+    "PlainErrorBody",
     "StopDetails",
     "WireUsage",
 ]
@@ -77,6 +78,14 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
     error: ErrorDetail
     type: str = ""
+
+
+class PlainErrorBody(msgspec.Struct, frozen=True):
+    """An error as other hosts of the protocol write it: words under one of these names."""
+
+    error: Any = None
+    message: Any = None
+    detail: Any = None
 
 
 class Message(msgspec.Struct, frozen=True):
