@@ -11,19 +11,19 @@ import msgspec
 from bytespike_contracts.catalogue import Catalogue, Model
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.money import Rates
+from bytespike_contracts.principal import Reading
 from bytespike_edge.worst_case import WorstCase, worst_case
 from bytespike_protocols.anthropic.request import read_count_tokens_head, read_head
 from bytespike_protocols.errors import BadClientMessage
-from bytespike_protocols.splice import shallow
+from bytespike_protocols.splice import shallow_at
 
-__all__ = ["Offer", "counted_model", "make_offer"]
+__all__ = ["Offer", "make_offer", "read_counted"]
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """A request priced before it runs; ``price_revision`` names the prices it was priced at."""
 
-    model: str
-    stream: bool
+    reading: Reading
     rates: Rates
     price_revision: str
     bound: WorstCase
@@ -36,7 +36,7 @@ def make_offer(body: bytes, *, catalogue: Catalogue, group: str) -> Offer:
     group, 503 model without a price.
     """
     try:
-        fields = shallow(body)
+        fields, span = shallow_at(body, "model")
         head = read_head(fields)
     except BadClientMessage as error:
         raise _bad_body(error) from None
@@ -50,21 +50,22 @@ def make_offer(body: bytes, *, catalogue: Catalogue, group: str) -> Offer:
         )
     bound = worst_case(len(body), fields, max_tokens=head.max_tokens, model=model, rates=rates)
     return Offer(
-        model=model.id,
-        stream=head.stream,
+        reading=Reading(model=model.id, model_span=span, stream=head.stream),
         rates=rates,
         price_revision=catalogue.revision,
         bound=bound,
     )
 
 
-def counted_model(body: bytes, *, catalogue: Catalogue, group: str) -> str:
-    """The catalogue id of the model a ``count_tokens`` body names; raises as :func:`make_offer`."""
+def read_counted(body: bytes, *, catalogue: Catalogue, group: str) -> Reading:
+    """What there is to know of a ``count_tokens`` body; raises as :func:`make_offer`."""
     try:
-        head = read_count_tokens_head(shallow(body))
+        fields, span = shallow_at(body, "model")
+        head = read_count_tokens_head(fields)
     except BadClientMessage as error:
         raise _bad_body(error) from None
-    return _permitted_model(head.model, catalogue=catalogue, group=group).id
+    model = _permitted_model(head.model, catalogue=catalogue, group=group)
+    return Reading(model=model.id, model_span=span)
 
 
 def _permitted_model(name: str, *, catalogue: Catalogue, group: str) -> Model:

@@ -74,7 +74,7 @@ class PaidCalls:
         try:
             call.bytes_in = len(body.data)
             offer = make_offer(body.data, catalogue=self.catalogue.current, group=key.record.group)
-            call.model, call.stream = offer.model, offer.stream
+            call.model, call.stream = offer.reading.model, offer.reading.stream
             call.estimate_uusd = offer.bound.amount_uusd
             if dry_run:
                 return await self._dry_run(call, key, offer)
@@ -97,7 +97,7 @@ class PaidCalls:
     async def _dry_run(self, call: Call, key: KnownKey, offer: Offer) -> WholeAnswer:
         call.stream = False
         call.look = await self.gate.look(key)
-        body = dry_run_body(offer.model, offer.bound, offer.rates)
+        body = dry_run_body(offer.reading.model, offer.bound, offer.rates)
         call.bytes_out = len(body)
         return WholeAnswer(
             headers={**call.headers(), "Content-Type": "application/json"}, body=body
@@ -206,11 +206,11 @@ def _principal(purchase: _Purchase, admitted_ms: int) -> Principal:
         org_id=record.org_id,
         strict=purchase.strict,
         grant=Grant(
-            model=offer.model,
             rates=offer.rates,
             price_revision=offer.price_revision,
             hold_uusd=offer.bound.amount_uusd,
             admitted_ms=admitted_ms,
             scopes=purchase.key.scope_names,
         ),
+        reading=offer.reading,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bytespike_contracts.principal import Principal, encode_principal
+from bytespike_contracts.principal import Principal, Reading, encode_principal
 from bytespike_edge.admission import Gate
 from bytespike_edge.answers import note_head, whole_answer
 from bytespike_edge.body import BodyReader, require_json
@@ -19,7 +19,7 @@ from bytespike_edge.catalogue_file import CatalogueFile
 from bytespike_edge.flags import strict_wanted
 from bytespike_edge.forward import Forwarder
 from bytespike_edge.key_cache import KnownKey
-from bytespike_edge.offer import counted_model
+from bytespike_edge.offer import read_counted
 from bytespike_edge.relay import ClientWatch, read_whole
 from bytespike_edge.routes import Route
 
@@ -45,11 +45,12 @@ class UnpaidCalls:
         body = await self.bodies.read(request, cap_bytes=route.max_body_bytes)
         try:
             call.bytes_in = len(body.data)
-            call.model = counted_model(
+            reading = read_counted(
                 body.data, catalogue=self.catalogue.current, group=key.record.group
             )
+            call.model = reading.model
             call.look = await self.gate.look(key)
-            principal = _principal(call, key, strict=strict)
+            principal = _principal(call, key, strict=strict, reading=reading)
             headers = self.forwarder.headers_for(request.headers, principal)
             return await self._fetch(call, request, route, target, headers, body.data)
         finally:
@@ -60,7 +61,7 @@ class UnpaidCalls:
     ) -> web.StreamResponse:
         """``GET /v1/balance``, ``GET /v1/usage``: the ledger answers for the principal."""
         call.look = await self.gate.look(key)
-        principal = _principal(call, key, strict=False)
+        principal = _principal(call, key)
         headers = self.forwarder.headers_for(request.headers, principal)
         return await self._fetch(call, request, route, target, headers, b"")
 
@@ -94,7 +95,9 @@ class UnpaidCalls:
         return whole_answer(call, upstream, answer)
 
 
-def _principal(call: Call, key: KnownKey, *, strict: bool) -> str:
+def _principal(
+    call: Call, key: KnownKey, *, strict: bool = False, reading: Reading | None = None
+) -> str:
     record = key.record
     return encode_principal(
         Principal(
@@ -105,5 +108,6 @@ def _principal(call: Call, key: KnownKey, *, strict: bool) -> str:
             scopes=record.scopes,
             org_id=record.org_id,
             strict=strict,
+            reading=reading,
         )
     )

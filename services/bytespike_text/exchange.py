@@ -20,7 +20,7 @@ from bytespike_contracts.settlement import Outcome
 from bytespike_protocols.anthropic.failure import decode_error, encode_stream_error, status_of
 from bytespike_protocols.anthropic.usage import UsageTap
 from bytespike_protocols.errors import BadUpstreamMessage
-from bytespike_protocols.splice import replace_field
+from bytespike_protocols.splice import replace_span
 from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.http_client import HttpResponse
 from bytespike_text.attempts import (
@@ -93,15 +93,13 @@ class Exchange:
         grant = job.principal.grant
         self._settlement: Settlement | None = None
         if grant is not None:
-            self._settlement = Settlement(
-                job.principal, grant, stream=job.stream, books=means.books
-            )
+            self._settlement = Settlement(job.principal, grant, job.reading, books=means.books)
         self.answer: web.StreamResponse
 
     async def run(self) -> None:
         """To the very end; never raises what belongs to the request."""
         keepalive = None
-        if self._job.stream:
+        if self._job.reading.stream:
             self._means.metrics.streams.inc()
             keepalive = KeepAlive(self._client, self._means.keepalive_s, self._fill_silence)
         response: web.StreamResponse | None = None
@@ -156,14 +154,14 @@ class Exchange:
         lane, job = attempt.lane, self._job
         betas, dropped = split_betas(lane.channel, job.betas)
         self._dropped = dropped
-        call = Call(path=job.path, headers=job.headers, betas=betas, stream=job.stream)
+        call = Call(path=job.path, headers=job.headers, betas=betas, stream=job.reading.stream)
         with self._vendor_time:
             response = await self._means.upstream.send(lane, call, _body_for(lane, job))
         attempt.status = response.status
         try:
             if response.headers.get("content-encoding") not in (None, "identity"):
                 raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, response.status))
-            if job.stream and response.status == 200 and _is_event_stream(response):
+            if job.reading.stream and response.status == 200 and _is_event_stream(response):
                 return await self._stream(attempt, response)
             return await self._deliver(attempt, response)
         finally:
@@ -328,7 +326,7 @@ class Exchange:
         if attempt.recorded:
             return
         attempt.recorded = True
-        line = attempt.line(self._job.model_id)
+        line = attempt.line(self._job.reading.model)
         metrics = self._means.metrics
         metrics.attempts(line.channel, line.error_type or "answered").inc()
         metrics.cost("upstream").inc(line.cost_uusd)
@@ -403,10 +401,9 @@ def _is_event_stream(response: HttpResponse) -> bool:
 
 def _body_for(lane: Lane, job: Job) -> bytes:
     """The client's bytes, the model's name replaced where the vendor knows it by another."""
-    name = lane.channel.models[job.model_id]
-    if name == job.model_name:
-        return job.body
-    return replace_field(job.body, "model", msgspec.json.encode(name))
+    start, end = span = job.reading.model_span
+    name = msgspec.json.encode(lane.channel.models[job.reading.model])
+    return job.body if job.body[start:end] == name else replace_span(job.body, span, name)
 
 
 def _ms(seconds: float) -> int:

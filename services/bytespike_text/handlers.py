@@ -1,13 +1,14 @@
 """HTTP in: who is asking, what for, and is it well-formed enough to start an exchange.
 
 The router answers the edge only. A request proves that by the internal token, and brings its
-principal along; everything else the edge has already judged is believed.
+principal along; everything else the edge has already judged is believed, so that the body is not
+decoded a second time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 
 import msgspec
@@ -20,15 +21,18 @@ from bytespike_contracts.principal import (
     Principal,
     decode_principal,
 )
-from bytespike_protocols.anthropic.request import read_count_tokens_head, read_head
-from bytespike_protocols.errors import BadClientMessage
-from bytespike_protocols.splice import shallow
+from bytespike_protocols.splice import is_string
 from bytespike_runtime.settings import Secret
 from bytespike_text.errors import refusal
 from bytespike_text.exchange import Exchange, Means
-from bytespike_text.job import Job
+from bytespike_text.job import Job, Route
 
 __all__ = ["Handlers"]
+
+_ROUTES: Mapping[str, Route] = {
+    "/v1/messages": "messages",
+    "/v1/messages/count_tokens": "count_tokens",
+}
 
 #: The edge's own cap for text requests; it has refused larger ones already.
 _BODY_LIMIT_BYTES = 32 * 1024 * 1024
@@ -52,10 +56,6 @@ class Handlers:
         self._token = internal_token
         self._forward_headers = forward_headers
         self._user_agent = ("user-agent", f"bytespike/{_version()}")
-        self._routes: Mapping[str, Callable[[web.BaseRequest, Principal, bytes], Job]] = {
-            "/v1/messages": self._messages,
-            "/v1/messages/count_tokens": self._count_tokens,
-        }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Entry point of the server."""
@@ -66,9 +66,6 @@ class Handlers:
             job = await self._read_job(request, principal)
         except GatewayError as error:
             return refusal(error, request_id)
-        except BadClientMessage as error:
-            fault = GatewayError(ErrorCode.INVALID_REQUEST, error.message, param=error.path or None)
-            return refusal(fault, request_id)
         exchange = Exchange(job, request, self._means)
         await self._means.supervisor.carry(exchange.run())
         return exchange.answer
@@ -82,7 +79,7 @@ class Handlers:
             raise GatewayError(ErrorCode.INVALID_REQUEST, "the principal is malformed") from None
 
     async def _read_job(self, request: web.BaseRequest, principal: Principal) -> Job:
-        route = self._routes.get(request.path)
+        route = _ROUTES.get(request.path)
         if route is None:
             raise GatewayError(ErrorCode.NOT_FOUND, "there is nothing at this path")
         if request.method != "POST":
@@ -95,35 +92,15 @@ class Handlers:
                 "paid requests cannot be recorded right now; try again later",
                 headers={"retry-after": "5"},
             )
-        return route(request, principal, await _read_body(request))
-
-    def _messages(self, request: web.BaseRequest, principal: Principal, body: bytes) -> Job:
-        if principal.grant is None:
+        if principal.grant is None and route == "messages":
             raise GatewayError(ErrorCode.PERMISSION_DENIED, "a paid call needs a grant")
-        head = read_head(shallow(body))
+        reading, body = principal.reading, await _read_body(request)
+        if reading is None or not is_string(body, reading.model_span):
+            raise GatewayError(ErrorCode.INVALID_REQUEST, "the principal does not fit the body")
         return Job(
-            route="messages",
+            route=route,
             principal=principal,
-            model_id=principal.grant.model,
-            model_name=head.model,
-            stream=head.stream,
-            path=request.raw_path,
-            headers=self._vendor_headers(request),
-            betas=_betas(request),
-            body=body,
-        )
-
-    def _count_tokens(self, request: web.BaseRequest, principal: Principal, body: bytes) -> Job:
-        name = read_count_tokens_head(shallow(body)).model
-        model = self._means.table().catalogue.resolve(name)
-        if model is None:
-            raise GatewayError(ErrorCode.MODEL_NOT_FOUND, "the model does not exist", param="model")
-        return Job(
-            route="count_tokens",
-            principal=principal,
-            model_id=model.id,
-            model_name=name,
-            stream=False,
+            reading=reading,
             path=request.raw_path,
             headers=self._vendor_headers(request),
             betas=_betas(request),

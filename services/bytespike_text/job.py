@@ -6,22 +6,22 @@ from typing import Literal
 
 import msgspec
 
-from bytespike_contracts.principal import Principal
+from bytespike_contracts.principal import Principal, Reading
 
-__all__ = ["Job"]
+__all__ = ["Job", "Route"]
+
+Route = Literal["messages", "count_tokens"]
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """One request. ``model_id`` is the catalogue's name, ``model_name`` the body's spelling;
+    """One request. ``reading`` is what the edge saw in the body and this service believes;
     ``path`` goes to the vendor as it is, query included; ``headers`` and ``betas`` are what of the
     client's headers may go with it. ``body`` is given up once nothing can be sent again.
     """
 
-    route: Literal["messages", "count_tokens"]
+    route: Route
     principal: Principal
-    model_id: str
-    model_name: str
-    stream: bool
+    reading: Reading
     path: str
     headers: tuple[tuple[str, str], ...]
     betas: tuple[str, ...]

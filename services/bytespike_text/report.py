@@ -63,9 +63,9 @@ def report(metrics: TextMetrics, facts: Facts) -> None:
             route=job.route,
             account_id=job.principal.account_id,
             key_id=job.principal.key_id,
-            model=job.model_id,
+            model=job.reading.model,
             channel=None if facts.lane is None else facts.lane.id,
-            stream=job.stream,
+            stream=job.reading.stream,
             status=facts.status,
             outcome=None if ending is None else ending.outcome.value,
             error_type=facts.error_type or None,
@@ -80,15 +80,15 @@ def report(metrics: TextMetrics, facts: Facts) -> None:
 
 
 def _count(metrics: TextMetrics, facts: Facts) -> None:
-    job = facts.job
+    reading = facts.job.reading
     provider = "none" if facts.lane is None else facts.lane.channel.dialect
-    labels = Labels("anthropic", job.model_id, provider, "true" if job.stream else "false")
+    labels = Labels("anthropic", reading.model, provider, "true" if reading.stream else "false")
     metrics.duration(*labels).observe(facts.ended_s - facts.arrived_s)
     answered_s = facts.first_byte_s or facts.ended_s
     metrics.overhead.observe(max(0.0, answered_s - facts.arrived_s - facts.vendor_s))
-    if job.stream and facts.first_byte_s is not None:
+    if reading.stream and facts.first_byte_s is not None:
         metrics.first_token(*labels).observe(facts.first_byte_s - facts.arrived_s)
     if facts.error_type:
         metrics.errors(facts.error_type).inc()
     if facts.ending is not None and facts.ending.usage is not None:
-        metrics.served(facts.ending.usage, model_id=job.model_id, provider=provider)
+        metrics.served(facts.ending.usage, model_id=reading.model, provider=provider)

@@ -44,7 +44,7 @@ class Trials:
 
     def _choose(self) -> Lane:
         job, now = self._job, time.monotonic()
-        lanes = self._table.candidates(job.principal.group, job.model_id)
+        lanes = self._table.candidates(job.principal.group, job.reading.model)
         if job.principal.strict and job.betas:
             lanes = _carrying_all(lanes, job.betas)
         lane = pick(

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bytespike_contracts.money import MicroUsd, TokenUsage
-from bytespike_contracts.principal import Grant, Principal
+from bytespike_contracts.principal import Grant, Principal, Reading
 from bytespike_contracts.settlement import Outcome, charge
 from bytespike_contracts.usage import Attempt, UsageEvent
 from bytespike_protocols.anthropic.usage import Usage, UsageTap
@@ -97,16 +97,18 @@ class Settlement:
         "_finishing",
         "_grant",
         "_position",
-        "_stream",
+        "_reading",
         "attempts",
         "charge_uusd",
         "ending",
     )
 
-    def __init__(self, principal: Principal, grant: Grant, *, stream: bool, books: Books) -> None:
+    def __init__(
+        self, principal: Principal, grant: Grant, reading: Reading, *, books: Books
+    ) -> None:
         self._admitted = principal
         self._grant = grant
-        self._stream = stream
+        self._reading = reading
         self._books = books
         self._position: Position | None = None
         self._finishing: Awaitable[Any] | None = None
@@ -154,7 +156,7 @@ class Settlement:
             key_id=admitted.key_id,
             org_id=admitted.org_id,
             group=admitted.group,
-            model=grant.model,
+            model=self._reading.model,
             dialect="anthropic",
             price_revision=grant.price_revision,
             admitted_ms=grant.admitted_ms,
@@ -163,7 +165,7 @@ class Settlement:
             outcome=ending.outcome,
             hold_uusd=grant.hold_uusd,
             charge_uusd=self.charge_uusd,
-            stream=self._stream,
+            stream=self._reading.stream,
             first_byte_ms=first_byte_ms,
             usage=ending.usage,
             estimated=ending.estimated,

@@ -18,6 +18,7 @@ __all__ = [
     "PRINCIPAL_HEADER",
     "Grant",
     "Principal",
+    "Reading",
     "decode_principal",
     "encode_principal",
 ]
@@ -36,7 +37,6 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``holds``).
     """
 
-    model: str
     rates: Rates
     price_revision: str
     hold_uusd: int
@@ -44,8 +44,22 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scopes: tuple[str, ...]
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the edge has read in a text body, so that nobody behind it needs to decode it again.
+
+    ``model`` is the catalogue's id. ``model_span`` is where the body names the model: the offsets
+    in bytes of the opening quote and of what follows the closing one.
+    """
+
+    model: str
+    model_span: tuple[int, int]
+    stream: bool = False
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The authenticated caller of one request; free calls hold nothing and carry no ``grant``."""
+    """The authenticated caller of one request; free calls hold nothing and carry no ``grant``,
+    calls that name no model no ``reading``.
+    """
 
     request_id: str
     account_id: str
@@ -54,6 +68,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scopes: tuple[str, ...]
     org_id: str | None = None
     grant: Grant | None = None
+    reading: Reading | None = None
     strict: bool = False
 
 

@@ -14,7 +14,13 @@ import msgspec
 
 from bytespike_protocols.errors import BadClientMessage
 
-__all__ = ["replace_field", "shallow"]
+__all__ = ["Span", "is_string", "replace_span", "shallow", "shallow_at"]
+
+#: Where a value lies in a body: its first byte and the one after its last.
+Span = tuple[int, int]
+
+
+_QUOTE = ord('"')
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _key_decoder = msgspec.json.Decoder(str)
@@ -37,15 +43,31 @@ def shallow(body: bytes) -> dict[str, msgspec.Raw]:
     return fields
 
 
-def replace_field(body: bytes, name: str, value: bytes) -> bytes:
-    """``body`` with the value of top-level ``name`` replaced by the JSON text ``value``.
+def shallow_at(body: bytes, name: str) -> tuple[dict[str, msgspec.Raw], Span]:
+    """As :func:`shallow`, and where the value of ``name`` lies, for :func:`replace_span`.
 
-    Raises ``BadClientMessage`` if ``body`` is not an object with distinct keys or lacks the field.
+    Raises ``BadClientMessage`` also if there is no such field.
     """
-    span = _spans(body, _decode(body)).get(name)
+    fields = _decode(body)
+    if _is_compact(body, fields):
+        span = _compact_span(fields, name)
+    else:
+        span = _spans(body, fields).get(name)
     if span is None:
         raise BadClientMessage(name, "field required")
-    return b"".join((body[: span[0]], value, body[span[1] :]))
+    return fields, span
+
+
+def is_string(body: bytes, span: Span) -> bool:
+    """Whether ``span`` lies in ``body`` and what is there can be a JSON string."""
+    start, end = span
+    return 0 <= start < end - 1 < len(body) and body[start] == body[end - 1] == _QUOTE
+
+
+def replace_span(body: bytes, span: Span, value: bytes) -> bytes:
+    """``body`` with what lies at ``span`` replaced by ``value``."""
+    view = memoryview(body)
+    return b"".join((view[: span[0]], value, view[span[1] :]))
 
 
 def _decode(body: bytes) -> dict[str, msgspec.Raw]:
@@ -71,14 +93,26 @@ def _is_compact(body: bytes, fields: dict[str, msgspec.Raw]) -> bool:
     return size == len(body)
 
 
-def _spans(body: bytes, fields: dict[str, msgspec.Raw]) -> dict[str, tuple[int, int]]:
+def _compact_span(fields: dict[str, msgspec.Raw], name: str) -> Span | None:
+    """Where a value lies in a body of which :func:`_is_compact` holds."""
+    start = 1
+    for known, raw in fields.items():
+        start += len(known) + 3
+        size = len(memoryview(raw))
+        if known == name:
+            return start, start + size
+        start += size + 1
+    return None
+
+
+def _spans(body: bytes, fields: dict[str, msgspec.Raw]) -> dict[str, Span]:
     """Where each value lies in ``body``.
 
     The walk follows the decoded fields through the document and must meet exactly their keys and
     bytes. A dict keeps the first place and the last value of a repeated key, so the walk cannot
     arrive at the closing brace if there was one.
     """
-    spans: dict[str, tuple[int, int]] = {}
+    spans: dict[str, Span] = {}
     after = _OPENING.match(body)
     for name, raw in fields.items():
         key = None if after is None else _KEY.match(body, after.end())

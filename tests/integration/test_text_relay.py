@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from bytespike_contracts.principal import COST_HEADER
+from bytespike_contracts.principal import COST_HEADER, Reading
 from bytespike_contracts.settlement import Outcome
 from bytespike_runtime.http_client import ResponseBroken
 from tests.integration import text_setup as setup
@@ -278,21 +278,15 @@ async def test_a_client_that_leaves_after_content_pays_what_was_delivered(
     assert (await text.released(principal)).pending_uusd == 345
 
 
-async def test_faulty_requests_never_reach_the_vendor(text: TextUnderTest) -> None:
+@pytest.mark.parametrize("span", [(9, 99_999), (8, 28), (9, 9), (-20, 10)])
+async def test_a_principal_that_does_not_fit_the_body_is_refused(
+    text: TextUnderTest, span: tuple[int, int]
+) -> None:
     text.vendor.answer(setup.whole())
-    cases = {
-        b"{": "the body is not valid JSON",
-        b"[]": "must be a JSON object",
-        b'{"model":"m","max_tokens":1,"messages":[1],"mod\\u0065l":"n"}': "repeats",
-        b'{"model":1,"max_tokens":1,"messages":[1]}': "model: must be a string",
-        b'{"model":"m","messages":[1]}': "max_tokens: field required",
-    }
-    for body, words in cases.items():
-        principal = await text.admit()
-        response, answer = await text.call(principal, body=body)
-        error = msgspec.json.decode(answer)["error"]
-        assert (response.status, error["type"]) == (400, "invalid_request_error")
-        assert words in error["message"]
+    reading = Reading(model=setup.MODEL, model_span=span)
+    response, answer = await text.call(await text.admit(reading=reading))
+    error = msgspec.json.decode(answer)["error"]
+    assert (response.status, error["type"]) == (400, "invalid_request_error")
     assert text.vendor.asks == []
 
 

@@ -28,10 +28,13 @@ from bytespike_contracts.principal import (
     PRINCIPAL_HEADER,
     Grant,
     Principal,
+    Reading,
     encode_principal,
 )
 from bytespike_contracts.subjects import SETTLE_CONSUMER, USAGE_STREAM, USAGE_SUBJECTS
 from bytespike_contracts.usage import UsageEvent, decode_batch
+from bytespike_protocols.errors import BadClientMessage
+from bytespike_protocols.splice import shallow_at
 from bytespike_runtime.bus import Bus, BusUnavailable, PullConsumer
 from bytespike_runtime.http_client import HttpClient, HttpResponse, Origin
 from bytespike_runtime.kv import connect_redis
@@ -168,7 +171,6 @@ class TextUnderTest:
         admission = holds.read_admission(await self.redis.eval(holds.ADMIT, 1, wallet, *admit))
         assert admission.refusal is None
         grant = Grant(
-            model=MODEL,
             rates=RATES,
             price_revision="rev",
             hold_uusd=HOLD_UUSD,
@@ -215,6 +217,8 @@ class TextUnderTest:
             body = message_body(stream=stream)
         every = {INTERNAL_TOKEN_HEADER: INTERNAL_TOKEN, "content-type": "application/json"}
         if principal is not None:
+            if principal.reading is None:
+                principal = msgspec.structs.replace(principal, reading=reading_of(body))
             every[PRINCIPAL_HEADER] = encode_principal(principal)
         every.update(headers)
         origin, base = Origin.parse(self.url)
@@ -280,6 +284,15 @@ class TextUnderTest:
             if name == line:
                 return float(value)
         return 0.0
+
+
+def reading_of(body: bytes) -> Reading | None:
+    """What the edge would say of this body; nothing about one that it would not let pass."""
+    try:
+        fields, span = shallow_at(body, "model")
+    except BadClientMessage:
+        return None
+    return Reading(model=MODEL, model_span=span, stream=bytes(fields.get("stream", b"")) == b"true")
 
 
 def message_body(*, stream: bool = False, **fields: Any) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytespike_protocols.errors import BadClientMessage
-from bytespike_protocols.splice import replace_field, shallow
+from bytespike_protocols.splice import replace_span, shallow, shallow_at
 
 VALUES = st.recursive(
     st.none()
@@ -55,11 +55,14 @@ def test_only_the_value_changes(data: st.DataObject, keys: list[str]) -> None:
     body = data.draw(objects(keys))
     before = {name: bytes(raw) for name, raw in shallow(body).items()}
     assert list(before) == keys
-    changed = replace_field(body, "model", b'"new"')
+    _, span = shallow_at(body, "model")
+    assert body[slice(*span)] == before["model"]
+    changed = replace_span(body, span, b'"new"')
     after = {name: bytes(raw) for name, raw in shallow(changed).items()}
     assert after == {**before, "model": b'"new"'}
     # Putting the old value back gives the old bytes: nothing around it has moved.
-    assert replace_field(changed, "model", before["model"]) == body
+    _, span = shallow_at(changed, "model")
+    assert replace_span(changed, span, before["model"]) == body
 
 
 @given(data=st.data(), keys=KEYS)

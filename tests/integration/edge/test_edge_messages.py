@@ -9,7 +9,7 @@ import pytest
 
 from bytespike_contracts.keys import SpendCaps
 from bytespike_contracts.money import format_usd
-from bytespike_contracts.principal import INTERNAL_TOKEN_HEADER
+from bytespike_contracts.principal import INTERNAL_TOKEN_HEADER, Reading
 from tests.integration.edge.surroundings import (
     INTERNAL_TOKEN,
     EdgeUnderTest,
@@ -53,7 +53,9 @@ async def test_a_message_is_relayed_with_a_principal_and_without_the_credential(
     assert principal.account_id == record.account_id
     assert principal.request_id == reply.headers["x-request-id"] == reply.headers["request-id"]
     assert principal.grant is not None
-    assert principal.grant.model == "claude-sonnet-4-5"
+    assert principal.reading is not None
+    assert (principal.reading.model, principal.reading.stream) == ("claude-sonnet-4-5", False)
+    assert body[slice(*principal.reading.model_span)] == b'"claude-sonnet-4.5"'
     assert principal.grant.scopes == (record.key_id,)
     assert format_usd(principal.grant.hold_uusd) == reply.headers["x-estimated-credits"]
 
@@ -125,6 +127,9 @@ async def test_counting_tokens_holds_nothing_and_works_without_money(edge: EdgeU
     assert reply.status == 200
     assert reply.json() == {"input_tokens": 3}
     assert edge.router.last.principal.grant is None
+    assert edge.router.last.principal.reading == Reading(
+        model="claude-sonnet-4-5", model_span=(9, 28)
+    )
     assert "x-estimated-credits" not in reply.headers
     assert (await edge.ledger.state(record)).slots_in_use == 0
 

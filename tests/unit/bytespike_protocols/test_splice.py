@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bytespike_protocols.errors import BadClientMessage
-from bytespike_protocols.splice import replace_field, shallow
+from bytespike_protocols.splice import is_string, replace_span, shallow, shallow_at
 
 
 def test_fields_keep_their_bytes_and_order() -> None:
@@ -29,7 +29,10 @@ def test_fields_keep_their_bytes_and_order() -> None:
     ],
 )
 def test_replacing_touches_no_other_byte(body: bytes, expected: bytes) -> None:
-    assert replace_field(body, "model", b'"NEW"') == expected
+    fields, span = shallow_at(body, "model")
+    assert fields == shallow(body)
+    assert bytes(fields["model"]) == body[slice(*span)]
+    assert replace_span(body, span, b'"NEW"') == expected
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,23 @@ def test_anything_but_an_object_is_refused(body: bytes, words: str) -> None:
         shallow(body)
 
 
-def test_a_field_that_is_not_there_cannot_be_replaced() -> None:
+@pytest.mark.parametrize("body", [b"{}", b'{"x":{"model":"a"}}', b'{ "x":"model" }'])
+def test_a_field_that_is_not_there_has_no_place(body: bytes) -> None:
     with pytest.raises(BadClientMessage, match="model: field required"):
-        replace_field(b"{}", "model", b"1")
+        shallow_at(body, "model")
+
+
+@pytest.mark.parametrize(
+    ("span", "fits"),
+    [
+        ((9, 12), True),
+        ((9, 11), False),
+        ((8, 12), False),
+        ((9, 10), False),
+        ((12, 9), False),
+        ((9, 99), False),
+        ((-5, 12), False),
+    ],
+)
+def test_a_span_must_lie_on_a_string(span: tuple[int, int], *, fits: bool) -> None:
+    assert is_string(b'{"model":"a"}', span) is fits

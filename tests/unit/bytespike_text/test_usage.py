@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from bytespike_contracts.money import Rates, TokenUsage
-from bytespike_contracts.principal import Grant, Principal
+from bytespike_contracts.principal import Grant, Principal, Reading
 from bytespike_contracts.settlement import Outcome
 from bytespike_contracts.usage import UsageEvent
 from bytespike_protocols.anthropic.usage import UsageTap
@@ -23,7 +23,6 @@ from bytespike_text.spool import Spool
 from bytespike_text.usage import Books, Ending, Settlement, completion, departure
 
 GRANT = Grant(
-    model="m",
     rates=Rates(
         input_uusd=3_000_000,
         output_uusd=15_000_000,
@@ -44,6 +43,8 @@ PRINCIPAL = Principal(
     scopes=("inference",),
     grant=GRANT,
 )
+WHOLE = Reading(model="m", model_span=(9, 12))
+STREAM = Reading(model="m", model_span=(9, 12), stream=True)
 COMPLETED = Ending(
     outcome=Outcome.COMPLETED,
     status=200,
@@ -67,7 +68,7 @@ def written(books: Books) -> list[UsageEvent]:
 
 
 async def test_only_the_first_ending_counts(books: Books) -> None:
-    settlement = Settlement(PRINCIPAL, GRANT, stream=False, books=books)
+    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=books)
     settlement.settle(COMPLETED, first_byte_ms=5)
     settlement.settle(Ending(outcome=Outcome.FAILED, status=500), first_byte_ms=None)
     assert settlement.charge_uusd == 600
@@ -78,7 +79,7 @@ async def test_only_the_first_ending_counts(books: Books) -> None:
 
 
 async def test_the_event_goes_only_after_the_hold_is_finished(books: Books) -> None:
-    settlement = Settlement(PRINCIPAL, GRANT, stream=False, books=books)
+    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=books)
     settlement.settle(COMPLETED, first_byte_ms=None)
     assert written(books) == []
     await settlement.finish()
@@ -87,7 +88,7 @@ async def test_the_event_goes_only_after_the_hold_is_finished(books: Books) -> N
 
 async def test_what_cannot_be_recorded_is_not_charged(books: Books) -> None:
     books.spool.close()
-    settlement = Settlement(PRINCIPAL, GRANT, stream=False, books=books)
+    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=books)
     settlement.settle(COMPLETED, first_byte_ms=None)
     assert settlement.charge_uusd == 0
     await settlement.finish()
@@ -104,7 +105,7 @@ async def test_what_cannot_be_recorded_is_not_charged(books: Books) -> None:
     ],
 )
 def test_free_outcomes_are_free_whatever_was_used(books: Books, outcome: Outcome) -> None:
-    settlement = Settlement(PRINCIPAL, GRANT, stream=True, books=books)
+    settlement = Settlement(PRINCIPAL, GRANT, STREAM, books=books)
     usage = TokenUsage(input_tokens=1_000_000)
     settlement.settle(Ending(outcome=outcome, status=200, usage=usage), first_byte_ms=None)
     assert settlement.charge_uusd == 0
