@@ -73,6 +73,10 @@ class Publisher:
                 continue
             await self._publish(self._spool, batch)
             self._spool.settle_batch(batch)
+            if len(batch.lines) < _BATCH_EVENTS:
+                # Under load events end while a batch is away: without this each acknowledgement
+                # would send off the few of a moment, and every message costs bus and ledger.
+                await asyncio.sleep(_GATHER_S)
 
     async def _publish_orphan(self, orphan: Orphan) -> None:
         published = 0
