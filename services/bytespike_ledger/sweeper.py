@@ -151,7 +151,9 @@ class Sweeper:
             )
             await self._books.projector.settled(accounts, per_account)
         self._books.metrics.ghosts.labels(str(settled).lower()).inc(len(gone))
-        _log.warning("finished holds let go", request_ids=list(gone)[:10], settled=settled)
+        # Late for a settlement that has happened is ordinary; money nobody asked for is not.
+        log = _log.info if settled else _log.warning
+        log("finished holds let go", request_ids=list(gone)[:10], settled=settled)
 
 
 def days_of(request_ids: list[str]) -> dict[date, list[str]]:
