@@ -14,12 +14,11 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from bytespike_contracts.catalogue import CatalogueError
+from bytespike_contracts.catalogue import Catalogue, CatalogueError, parse_catalogue
 from bytespike_contracts.subjects import CATALOGUE_CHANGED, KEYS_CHANGED
 from bytespike_edge.admission import SCRIPTS, Gate
 from bytespike_edge.body import BodyReader, ByteBudget
 from bytespike_edge.call import mint_request_id
-from bytespike_edge.catalogue_file import CatalogueFile
 from bytespike_edge.errors import bad_request_response
 from bytespike_edge.forward import Forwarder
 from bytespike_edge.handlers import Edge
@@ -38,11 +37,11 @@ from bytespike_runtime.kv import ScriptPipe
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.metrics import new_registry
 from bytespike_runtime.service import HttpService, StartError, serve
+from bytespike_runtime.watched_file import WatchedFile
 
 __all__ = ["amain"]
 
 _MARKER_EVERY_S = 1.0
-_CATALOGUE_EVERY_S = 2.0
 #: Idempotency records carry whole answers, so they get a connection of their own and more time:
 #: a megabyte must never stand in front of an admission.
 _RECORDS_TIMEOUT_S = 5.0
@@ -155,13 +154,18 @@ async def _assembled(
     return edge, [
         _every(_MARKER_EVERY_S, projection.poll),
         _every(RENEW_EVERY_S, replays.renew_held),
-        _every(_CATALOGUE_EVERY_S, catalogue.poll),
+        catalogue.run(),
     ]
 
 
-def _catalogue(settings: EdgeSettings, metrics: EdgeMetrics) -> CatalogueFile:
+def _catalogue(settings: EdgeSettings, metrics: EdgeMetrics) -> WatchedFile[Catalogue]:
     try:
-        return CatalogueFile(settings.catalogue, os.environ, on_read=metrics.catalogue_read)
+        return WatchedFile(
+            settings.catalogue,
+            lambda text: parse_catalogue(text, os.environ),
+            name="catalogue",
+            on_result=metrics.catalogue_read,
+        )
     except CatalogueError as error:
         raise StartError("\n".join(f"catalogue: {line}" for line in error.problems)) from error
     except (OSError, UnicodeDecodeError) as error:

@@ -12,12 +12,12 @@ import msgspec
 from aiohttp import web
 from multidict import istr
 
+from bytespike_contracts.catalogue import Catalogue
 from bytespike_contracts.principal import Grant, Principal, encode_principal
 from bytespike_edge.admission import Gate, require_admitted
 from bytespike_edge.answers import is_stream, note_head, passed_headers, whole_answer
 from bytespike_edge.body import Body, BodyReader, require_json
 from bytespike_edge.call import Call
-from bytespike_edge.catalogue_file import CatalogueFile
 from bytespike_edge.dry_run import dry_run_body
 from bytespike_edge.flags import dry_run_wanted, strict_wanted
 from bytespike_edge.forward import Forwarder, NotDelivered
@@ -29,6 +29,7 @@ from bytespike_edge.relay import ClientWatch, StreamRelay, read_whole
 from bytespike_edge.routes import Route
 from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.http_client import HttpResponse
+from bytespike_runtime.watched_file import WatchedFile
 
 __all__ = ["PaidCalls"]
 
@@ -55,7 +56,7 @@ class PaidCalls:
     """The parts a paid call passes through, in this order."""
 
     bodies: BodyReader
-    catalogue: CatalogueFile
+    catalogue: WatchedFile[Catalogue]
     replays: Replays
     gate: Gate
     forwarder: Forwarder

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bytespike_contracts.catalogue import Catalogue
 from bytespike_contracts.principal import Principal, Reading, encode_principal
 from bytespike_edge.admission import Gate
 from bytespike_edge.answers import note_head, whole_answer
 from bytespike_edge.body import BodyReader, require_json
 from bytespike_edge.call import Call
-from bytespike_edge.catalogue_file import CatalogueFile
 from bytespike_edge.flags import strict_wanted
 from bytespike_edge.forward import Forwarder
 from bytespike_edge.key_cache import KnownKey
 from bytespike_edge.offer import read_counted
 from bytespike_edge.relay import ClientWatch, read_whole
 from bytespike_edge.routes import Route
+from bytespike_runtime.watched_file import WatchedFile
 
 __all__ = ["UnpaidCalls"]
 
@@ -31,7 +32,7 @@ class UnpaidCalls:
     """The parts a free call passes through."""
 
     bodies: BodyReader
-    catalogue: CatalogueFile
+    catalogue: WatchedFile[Catalogue]
     gate: Gate
     forwarder: Forwarder
     idle_timeout_s: float

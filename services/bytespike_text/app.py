@@ -12,7 +12,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from bytespike_contracts.catalogue import CatalogueError
+from bytespike_contracts.catalogue import CatalogueError, parse_catalogue
 from bytespike_runtime.bus import Bus
 from bytespike_runtime.health import Health
 from bytespike_runtime.http_client import HttpClient
@@ -21,7 +21,7 @@ from bytespike_runtime.logs import get_logger
 from bytespike_runtime.metrics import new_registry
 from bytespike_runtime.service import HttpService, StartError, serve
 from bytespike_runtime.unavailable import Unavailable
-from bytespike_text.catalogue_file import CatalogueFile, RoutingTable
+from bytespike_runtime.watched_file import WatchedFile
 from bytespike_text.channels import Channels
 from bytespike_text.errors import malformed
 from bytespike_text.exchange import Means
@@ -29,6 +29,7 @@ from bytespike_text.handlers import Handlers
 from bytespike_text.leases import SCRIPTS, Holds
 from bytespike_text.metrics import TextMetrics
 from bytespike_text.publisher import Publisher
+from bytespike_text.routing_table import RoutingTable
 from bytespike_text.settings import TextSettings
 from bytespike_text.spool import Orphan, Spool, adopt_orphans
 from bytespike_text.supervisor import Supervisor
@@ -52,17 +53,17 @@ async def amain(settings: TextSettings, stop: asyncio.Event) -> None:
     async with _redis(settings) as pipe, _bus(settings) as bus, _http() as client:
         channels = Channels(pipe, bench_s=settings.bench_s)
         holds = Holds(pipe, metrics=metrics)
-        table, catalogue_file = _catalogue(settings, channels, metrics)
+        catalogue = _catalogue(settings, channels, metrics)
         spool, orphans = _spool(settings)
         publisher = Publisher(bus, spool, orphans, metrics=metrics)
         metrics.watch_spool(lambda: spool.pending_bytes, lambda: spool.pending_events)
         metrics.watch_channels(channels.states)
         books = Books(spool, holds, publisher, metrics)
         try:
-            async with _background(publisher.run, holds.run, channels.run, catalogue_file.run):
+            async with _background(publisher.run, holds.run, channels.run, catalogue.run):
                 async with Supervisor(on_crash=metrics.stray_tasks.inc) as supervisor:
                     means = Means(
-                        table=table,
+                        table=lambda: catalogue.current,
                         channels=channels,
                         upstream=Upstream(client),
                         supervisor=supervisor,
@@ -129,27 +130,22 @@ def _health(pipe: ScriptPipe, spool: Spool) -> Health:
 
 def _catalogue(
     settings: TextSettings, channels: Channels, metrics: TextMetrics
-) -> tuple[Callable[[], RoutingTable], CatalogueFile]:
-    """The table in force as a function, and the file that keeps it current."""
-    in_force: list[RoutingTable] = []
+) -> WatchedFile[RoutingTable]:
+    def parse(text: str) -> RoutingTable:
+        return RoutingTable(parse_catalogue(text, os.environ), os.environ)
 
-    def take(table: RoutingTable) -> None:
-        channels.know(table.channel_ids)
-        in_force[:] = [table]
+    def on_result(good: bool) -> None:
+        metrics.catalogue_reloads("loaded" if good else "refused").inc()
+        channels.know(file.current.channel_ids)
 
-    file = CatalogueFile(
-        settings.catalogue,
-        os.environ,
-        on_change=take,
-        on_result=lambda result: metrics.catalogue_reloads(result).inc(),
-    )
     try:
-        file.load()
+        file = WatchedFile(settings.catalogue, parse, name="catalogue", on_result=on_result)
     except CatalogueError as error:
         raise StartError("\n".join(f"catalogue: {line}" for line in error.problems)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"catalogue: cannot read {settings.catalogue}: {error}") from error
-    return lambda: in_force[0], file
+    channels.know(file.current.channel_ids)
+    return file
 
 
 def _spool(settings: TextSettings) -> tuple[Spool, list[Orphan]]:

@@ -32,7 +32,6 @@ from bytespike_text.attempts import (
     judge_status,
     may_try_next,
 )
-from bytespike_text.catalogue_file import RoutingTable
 from bytespike_text.channels import Channels
 from bytespike_text.client import ClientLeft, ClientStream, KeepAlive
 from bytespike_text.errors import passed_through, refusal
@@ -44,6 +43,7 @@ from bytespike_text.routing import (
     Lane,
     split_betas,
 )
+from bytespike_text.routing_table import RoutingTable
 from bytespike_text.second_book import Stopwatch, UpstreamTry
 from bytespike_text.supervisor import Supervisor
 from bytespike_text.trials import Trials

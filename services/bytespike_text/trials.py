@@ -7,10 +7,10 @@ import time
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_text.attempts import Failure, final_error
-from bytespike_text.catalogue_file import RoutingTable
 from bytespike_text.channels import Channels
 from bytespike_text.job import Job
 from bytespike_text.routing import Lane, allows_betas, pick, prefix_hash, soonest_return_s
+from bytespike_text.routing_table import RoutingTable
 
 __all__ = ["Trials"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bytespike_contracts.catalogue import parse_catalogue
-from bytespike_text.catalogue_file import RoutingTable
+from bytespike_text.routing_table import RoutingTable
 from bytespike_text.upstream_auth import CredentialMissing, auth_headers, resolve_credential
 
 CATALOGUE = """
