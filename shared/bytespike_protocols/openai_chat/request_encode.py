@@ -168,14 +168,22 @@ class _Writer:
         return self._short(parts)
 
     def _parts_of(self, block: Block, path: str) -> list[Part]:
-        if isinstance(block, Text | Image | Document) and block.cache and not self.own:
-            self.report("cache_control", False)
+        self._report_marks(block, path)
         match block:
             case Text() | Image() | Document() | Audio() | Video() | Foreign():
                 return self._parts.write(block, path)
             case Refusal():
                 return [{"type": "text", "text": block.text}]
         raise Unrepresentable(path, f"a {type(block).__name__} block cannot stand here")
+
+    def _report_marks(self, block: Block, path: str) -> None:
+        """What cannot be said about a block, though the block itself can."""
+        if isinstance(block, Text | Image | Document) and block.cache and not self.own:
+            self.report("cache_control", False)
+        if isinstance(block, Text | Document) and block.citations:
+            self.report(f"{path}.citations", False)
+        if isinstance(block, Text) and block.opaque is not None:
+            self.report(f"{path}.opaque", False)
 
     def _content(self, texts: Iterable[Text], path: str) -> object:
         blocks: list[tuple[Block, str]] = [

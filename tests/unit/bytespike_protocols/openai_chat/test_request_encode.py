@@ -322,3 +322,16 @@ def test_more_refusals() -> None:
     bad = Document(source=Base64(media_type="text/plain", data="//"))
     with pytest.raises(BadClientMessage, match="base64"):
         encode(user(bad))
+
+
+def test_remarks_on_a_block_are_reported() -> None:
+    said = Text(text="x", citations=(Json("{}"),), opaque=CLAUDE_STATE)
+    body, losses = encode(
+        turn("assistant", said), user(Document(source=PDF, title="a.pdf", citations=True))
+    )
+    assert body["messages"][0] == {"role": "assistant", "content": "x"}
+    assert losses == [
+        ("turns[0].blocks[0].citations", "dropped"),
+        ("turns[0].blocks[0].opaque", "dropped"),
+        ("turns[1].blocks[0].citations", "dropped"),
+    ]

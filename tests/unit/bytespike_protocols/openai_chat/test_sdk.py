@@ -122,15 +122,19 @@ def test_the_client_reads_every_answer_we_write(case: Case) -> None:
     }
 
 
-@pytest.mark.parametrize("case", answers(), ids=name_of)
+def complete_answers() -> list[Case]:
+    """The helper raises on answers that were cut, by design."""
+    cut = {"length", "content_filter"}
+    return [case for case in answers() if case.body["choices"][0]["finish_reason"] not in cut]
+
+
+@pytest.mark.parametrize("case", complete_answers(), ids=name_of)
 def test_the_client_gathers_a_whole_answer_from_our_stream(case: Case) -> None:
     """Its own accumulator, which concatenates whatever is said twice."""
     response = CODEC.decode_response(msgspec.json.encode(case.body))
     encoder = CODEC.stream_encoder(context_for(stream=True, stream_usage=True))
     body = b"".join(encoder.feed(event) for event in unfold(response))
     client = client_for(body, "text/event-stream")
-    if expected(response)["finish"] in {"length", "content_filter"}:
-        pytest.skip("the helper raises on answers that were cut, by design")
     with client.chat.completions.stream(model="m", messages=[]) as stream:
         final = stream.get_final_completion()
     message = final.choices[0].message
