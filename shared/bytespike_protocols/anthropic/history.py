@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bytespike_protocols.anthropic.content_encode import encode_block
 from bytespike_protocols.anthropic.draft import Draft, Wire
 from bytespike_protocols.errors import BadClientMessage, Unrepresentable
-from bytespike_protocols.ir import Role, ToolResult, ToolUse, Turn
+from bytespike_protocols.ir import Document, Image, Role, Text, ToolResult, ToolUse, Turn
 
 __all__ = ["History", "encode_turns"]
 
@@ -82,6 +82,8 @@ def _encode_turn(draft: Draft, turn: Turn, index: int, *, after: Role | None) ->
         draft.lose(f"{path}.name")
     for position, block in enumerate(turn.blocks):
         at = draft.block_path(index, position)
+        if message.role == "assistant" and isinstance(block, Image | Document) and not draft.own:
+            raise Unrepresentable(at, "an assistant's message cannot hold media")
         wire = encode_block(draft, block, at)
         if wire is None:
             continue
@@ -100,7 +102,8 @@ def _role(draft: Draft, turn: Turn, path: str, after: Role | None) -> Role:
     """
     if turn.role != "system" or draft.own:
         return turn.role
-    if draft.abilities.system_turns and after == "user":
+    words_only = all(isinstance(block, Text) for block in turn.blocks)
+    if draft.abilities.system_turns and after == "user" and words_only:
         return "system"
     draft.lose(f"{path}.role", "emulated")
     return "user"

@@ -76,7 +76,9 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     body = draft.finish("", body)
     draft.breakpoint(body, request.cache, "")
     draft.limit_breakpoints()
-    return Encoded(_encoder.encode(body), tuple(draft.losses), draft.identities.renamed)
+    return Encoded(
+        _encoder.encode(body), tuple(dict.fromkeys(draft.losses)), draft.identities.renamed
+    )
 
 
 def _system(draft: Draft, request: Request) -> list[Wire]:
@@ -110,6 +112,8 @@ def _tools(draft: Draft, request: Request) -> list[Any]:
             continue
         strict += tool.strict is True
         tools.append(_tool(draft, tool, path, strict=strict <= MAX_STRICT_TOOLS))
+    if allowed and not tools:
+        raise BadClientMessage("tool_choice", "none of the tools to choose from is defined")
     if allowed:
         draft.lose("tool_choice.names", "emulated")
     return tools

@@ -75,7 +75,9 @@ def decode_response(body: bytes) -> Response:
 
 
 def decode_block(item: msgspec.Raw) -> AnyBlock:
-    """One block of an answer. Raises ``msgspec.DecodeError`` if it is not one."""
+    """One block of an answer. Raises ``msgspec.DecodeError`` or ``BadUpstreamMessage`` if it is not
+    one.
+    """
     block = _block.decode(item)
     match block.type:
         case "text":
@@ -84,7 +86,9 @@ def decode_block(item: msgspec.Raw) -> AnyBlock:
             return Thinking(text=block.thinking, opaque=signatures.read(block.signature or ""))
         case "redacted_thinking" if (opaque := signatures.read(block.data)) is not None:
             return RedactedThinking(opaque=opaque)
-        case "tool_use" if block.id and block.name:
+        case "tool_use":
+            if not (block.id and block.name):
+                raise BadUpstreamMessage("a call without id or name")
             _object.decode(block.input)
             return ToolUse(id=block.id, name=block.name, arguments=_text_of(block.input))
         case kind:

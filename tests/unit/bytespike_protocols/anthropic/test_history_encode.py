@@ -208,6 +208,12 @@ def test_content_that_cannot_be_said_is_refused(block: Block) -> None:
     assert caught.value.path.startswith("turns[0].blocks[1]")
 
 
+def test_media_of_the_assistants_is_refused() -> None:
+    with pytest.raises(Unrepresentable) as caught:
+        encode(said("user", "draw"), said("assistant", Image(source=Url(url="https://x/y.png"))))
+    assert caught.value.path == "turns[1].blocks[0]"
+
+
 def test_an_instruction_in_mid_conversation() -> None:
     turns = (said("user", "hi"), said("system", "be brief"), said("user", "go"))
     body, losses = encode(*turns, model=NEW)

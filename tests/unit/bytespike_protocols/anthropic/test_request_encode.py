@@ -326,6 +326,10 @@ def test_no_more_than_four_cache_breakpoints() -> None:
         ({"turns": ()}, "messages"),
         ({"tool_choice": ToolChoice(mode="any")}, "tool_choice"),
         (
+            {"tools": (Tool(name="f"),), "tool_choice": ToolChoice(mode="any", names=("g",))},
+            "tool_choice",
+        ),
+        (
             {"turns": (said("assistant", call("c", arguments="{")), said("user", result("c")))},
             "turns[0].blocks[0].arguments",
         ),
