@@ -17,6 +17,7 @@ __all__ = ["Labels", "TextMetrics"]
 # Requests last from a tenth of a second to the ten minutes SDKs wait at most.
 _DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
 _FIRST_TOKEN_BUCKETS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 25, 50)
+_PER_TOKEN_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.15, 0.3, 1)
 _OVERHEAD_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.05, 0.2, 1)
 
 _TOKEN_TYPES = {
@@ -83,6 +84,12 @@ class TextMetrics:
             Labels._fields,
             _FIRST_TOKEN_BUCKETS,
         )
+        self.per_token = self._histograms(
+            "gen_ai_server_time_per_output_token_seconds",
+            "Time after the first bytes of a stream, per output token.",
+            Labels._fields,
+            _PER_TOKEN_BUCKETS,
+        )
         self.overhead = self._histograms(
             "gateway_overhead_seconds",
             "Time spent here, waiting for the vendor left out.",
@@ -96,11 +103,6 @@ class TextMetrics:
         )
         self.errors = self._counters(
             "gateway_errors_total", "Requests ended in an error.", ("error_type",)
-        )
-        self.cost = self._counters(
-            "gateway_cost_micro_usd_total",
-            "Money by book: what customers are charged, what vendors bill us.",
-            ("book",),
         )
         self.outcomes = self._counters(
             "bytespike_text_outcomes_total",

@@ -81,6 +81,7 @@ def report(metrics: TextMetrics, facts: Facts) -> None:
 
 def _count(metrics: TextMetrics, facts: Facts) -> None:
     reading = facts.job.reading
+    usage = None if facts.ending is None else facts.ending.usage
     provider = "none" if facts.lane is None else facts.lane.channel.dialect
     labels = Labels("anthropic", reading.model, provider, "true" if reading.stream else "false")
     metrics.duration(*labels).observe(facts.ended_s - facts.arrived_s)
@@ -88,7 +89,11 @@ def _count(metrics: TextMetrics, facts: Facts) -> None:
     metrics.overhead.observe(max(0.0, answered_s - facts.arrived_s - facts.vendor_s))
     if reading.stream and facts.first_byte_s is not None:
         metrics.first_token(*labels).observe(facts.first_byte_s - facts.arrived_s)
+        if usage is not None and usage.output_tokens > 1:
+            # The first token came with the first bytes; the rest took the rest of the time.
+            streaming_s = facts.ended_s - facts.first_byte_s
+            metrics.per_token(*labels).observe(streaming_s / (usage.output_tokens - 1))
     if facts.error_type:
         metrics.errors(facts.error_type).inc()
-    if facts.ending is not None and facts.ending.usage is not None:
-        metrics.served(facts.ending.usage, model_id=reading.model, provider=provider)
+    if usage is not None:
+        metrics.served(usage, model_id=reading.model, provider=provider)

@@ -176,6 +176,5 @@ class Settlement:
     def _count(self, ending: Ending) -> None:
         metrics = self._books.metrics
         metrics.outcomes(ending.outcome.value).inc()
-        metrics.cost("customer").inc(self.charge_uusd)
         if ending.outcome is Outcome.USAGE_UNKNOWN:
             _log.warning("answer without usage", request_id=self._admitted.request_id)
