@@ -22,6 +22,7 @@ from bytespike_protocols.ir import (
     ToolUse,
     Usage,
 )
+from bytespike_protocols.openai_responses.free_form import wrap_text
 from bytespike_protocols.openai_responses.names import original_name
 from bytespike_protocols.openai_responses.usage import decode_usage
 from bytespike_protocols.openai_responses.wire import Answer, Item, Part
@@ -148,10 +149,10 @@ def _call(item: Item) -> ToolUse:
         raise BadUpstreamMessage("a call without call_id or name")
     if item.type == "custom_tool_call":
         text = decode_upstream(_text, item.input) or ""
-        arguments = msgspec.json.encode({"input": text}).decode()
+        arguments = wrap_text(text)
     else:
-        arguments = decode_upstream(_text, item.arguments) or "{}"
-    return ToolUse(id=item.call_id, name=original_name(item.name), arguments=Json(arguments))
+        arguments = Json(decode_upstream(_text, item.arguments) or "{}")
+    return ToolUse(id=item.call_id, name=original_name(item.name), arguments=arguments)
 
 
 def _foreign(kind: str, raw: msgspec.Raw) -> Foreign:

@@ -32,8 +32,9 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.openai_responses.content_decode import decode_parts, is_part
 from bytespike_protocols.openai_responses.fields import Fields, bad, list_of, raw_text, value_of
+from bytespike_protocols.openai_responses.free_form import wrap_text
 
-__all__ = ["Input", "decode_input", "reasoning_block", "wrapped_input"]
+__all__ = ["Input", "decode_input"]
 
 _INSTRUCTING: Final = ("system", "developer")
 _SPEAKERS: dict[str, Literal["user", "assistant"]] = {"user": "user", "assistant": "assistant"}
@@ -72,12 +73,7 @@ def decode_input(raw: msgspec.Raw, *, instructed: bool) -> Input:
     return Input(tuple(reading.system), reading.finish(), tuple(reading.extras))
 
 
-def wrapped_input(text: str) -> Json:
-    """The text a free-form tool takes, as the arguments of a function."""
-    return Json(msgspec.json.encode({"input": text}).decode())
-
-
-def reasoning_block(words: str | None, state: str | None) -> Thinking | RedactedThinking:
+def _reasoning_block(words: str | None, state: str | None) -> Thinking | RedactedThinking:
     """``words`` None: the item has no summary at all, which is how redacted thinking of others is
     written down; thinking without words has an empty one.
     """
@@ -163,13 +159,11 @@ class _Reading:
         content = [_words(part, path) for path, part in fields.elements("content")]
         words = content or summary
         state = fields.text("encrypted_content")
-        block = reasoning_block("\n\n".join(words) if words else None, state)
+        block = _reasoning_block("\n\n".join(words) if words else None, state)
         if isinstance(block, RedactedThinking) and self._sign(block):
             return
-        if state is not None:
-            fields.drop("id")
-        elif (kept := fields.raw("id")) is not None:
-            # Without its state only the id says which reasoning is meant.
+        if state is None and not words and (kept := fields.raw("id")) is not None:
+            # Only the id says which reasoning is meant.
             self.extras.append(Extra(path=f"{place}.id", value=raw_text(kept)))
         self._join("assistant", block)
 
@@ -190,7 +184,7 @@ class _Reading:
 
     def _custom_call(self, fields: Fields, place: str) -> None:
         del place
-        self._add_call(fields, wrapped_input(fields.text("input") or ""))
+        self._add_call(fields, wrap_text(fields.text("input") or ""))
 
     def _add_call(self, fields: Fields, arguments: Json) -> None:
         call = ToolUse(

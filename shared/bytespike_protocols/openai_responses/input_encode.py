@@ -18,7 +18,6 @@ from bytespike_protocols.ir import (
     Block,
     Dialect,
     Foreign,
-    Json,
     RedactedThinking,
     Text,
     Thinking,
@@ -28,32 +27,16 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.openai_responses.content_decode import is_part
 from bytespike_protocols.openai_responses.content_encode import Losses, PartWriter
+from bytespike_protocols.openai_responses.free_form import unwrap_text
 from bytespike_protocols.openai_responses.names import call_id, tool_name
 
-__all__ = ["ItemWriter", "unwrapped_input"]
+__all__ = ["ItemWriter"]
 
 _OWN: Final = Dialect.OPENAI_RESPONSES
 #: Items that reasoning may lead to; one that leads to nothing is a 400.
 _ANSWERS: Final = ("assistant", "function_call", "custom_tool_call", "reasoning", "foreign")
 
 _Placed = tuple[str, Block]
-
-
-class _Wrapped(msgspec.Struct, frozen=True):
-    """The arguments of a free-form tool."""
-
-    input: str
-
-
-_wrapped = msgspec.json.Decoder(_Wrapped)
-
-
-def unwrapped_input(arguments: Json) -> str:
-    """The text of a free-form call; arguments that are not wrapped text count as the text."""
-    try:
-        return _wrapped.decode(arguments).input
-    except (msgspec.DecodeError, RecursionError):
-        return arguments
 
 
 class ItemWriter:
@@ -140,7 +123,7 @@ class ItemWriter:
         item["name"] = tool_name(block.name, f"{path}.name")
         if block.name in self._custom:
             item["type"] = "custom_tool_call"
-            item["input"] = unwrapped_input(block.arguments)
+            item["input"] = unwrap_text(block.arguments)
         else:
             item["arguments"] = block.arguments
         self._calls[block.id] = item["type"]

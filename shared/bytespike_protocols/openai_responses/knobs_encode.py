@@ -14,7 +14,6 @@ from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import (
     Dialect,
     Effort,
-    Json,
     JsonFormat,
     Reasoning,
     Request,
@@ -23,10 +22,10 @@ from bytespike_protocols.ir import (
     ToolChoice,
 )
 from bytespike_protocols.openai_responses.content_encode import Losses
+from bytespike_protocols.openai_responses.free_form import free_form_names, is_free_form
 from bytespike_protocols.openai_responses.names import tool_name
 
 __all__ = [
-    "custom_tools",
     "encode_output",
     "encode_reasoning",
     "encode_tool_choice",
@@ -34,7 +33,6 @@ __all__ = [
 ]
 
 _OWN: Final = Dialect.OPENAI_RESPONSES
-_FREE_FORM = Json('"custom"')
 _UNNAMED_FORMAT = "answer"
 
 #: Budgets have no field here: up to this many tokens of thought count as the effort beside them.
@@ -44,11 +42,6 @@ _EFFORT_BY_BUDGET: Final = (
     (4_096, Effort.LOW),
     (16_384, Effort.MEDIUM),
 )
-
-
-def custom_tools(tools: Iterable[Tool | ServerTool]) -> frozenset[str]:
-    """The names of tools that take free-form text instead of JSON."""
-    return frozenset(tool.name for tool in tools if isinstance(tool, Tool) and _is_custom(tool))
 
 
 def encode_tools(request: Request, losses: Losses) -> list[Any]:
@@ -118,10 +111,6 @@ def _effort_of(budget_tokens: int) -> Effort:
     return Effort.HIGH
 
 
-def _is_custom(tool: Tool) -> bool:
-    return any(extra.path.endswith("].type") and extra.value == _FREE_FORM for extra in tool.extras)
-
-
 def _function(tool: Tool, path: str, origin: Dialect, losses: Losses) -> dict[str, Any]:
     if tool.cache is not None:
         losses.emulated("cache")
@@ -132,7 +121,7 @@ def _function(tool: Tool, path: str, origin: Dialect, losses: Losses) -> dict[st
         # Extras lie directly in the definition, so what follows its path is the field's name.
         fields = ((extra.path.partition("].")[2], extra.value) for extra in tool.extras)
         written |= {name: msgspec.Raw(value.encode()) for name, value in fields}
-        if _is_custom(tool):
+        if is_free_form(tool):
             return written
     else:
         for extra in tool.extras:
@@ -156,7 +145,7 @@ def _hosted(tool: ServerTool, path: str, losses: Losses) -> Any:
 
 
 def _tool_names(choice: ToolChoice, tools: Iterable[Tool | ServerTool]) -> list[dict[str, str]]:
-    custom = custom_tools(tools)
+    custom = free_form_names(tools)
     return [
         {
             "type": "custom" if name in custom else "function",

@@ -13,7 +13,6 @@ from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import Base64, Url
 
 __all__ = [
-    "WRAPPED_INPUT",
     "call_id",
     "data_url",
     "item_id",
@@ -32,12 +31,6 @@ _ESCAPE = re.compile(r"[^A-Za-z0-9-]")
 _UNESCAPE = re.compile(r"_([0-9a-f]{1,6})_")
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,(.*)", re.DOTALL)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-#: The parameters a free-form (``custom``) tool has for everybody else: its text under one key.
-WRAPPED_INPUT = (
-    '{"type":"object","properties":{"input":{"type":"string"}},'
-    '"required":["input"],"additionalProperties":false}'
-)
 
 
 def tool_name(name: str, path: str) -> str:

@@ -19,8 +19,8 @@ from bytespike_protocols.ir import (
     ToolChoice,
 )
 from bytespike_protocols.openai_responses.fields import Fields, bad, raw_text, value_of
+from bytespike_protocols.openai_responses.free_form import PARAMETERS
 from bytespike_protocols.openai_responses.input_decode import Input, decode_input
-from bytespike_protocols.openai_responses.names import WRAPPED_INPUT
 from bytespike_protocols.splice import shallow
 
 __all__ = ["ENCRYPTED_STATE", "LOGPROBS", "decode_request"]
@@ -187,7 +187,7 @@ def _tool(fields: Fields, raw: msgspec.Raw) -> Tool | ServerTool:
         return Tool(
             name=fields.required_text("name"),
             description=fields.text("description"),
-            parameters=Json(WRAPPED_INPUT),
+            parameters=PARAMETERS,
             extras=tuple(sorted(fields.extras(), key=_path)),
         )
     known = "web_search" if kind in _WEB_SEARCHES else kind

@@ -12,9 +12,9 @@ from bytespike_protocols.codec import Encoded
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import Dialect, Extra, Request
 from bytespike_protocols.openai_responses.content_encode import Losses
+from bytespike_protocols.openai_responses.free_form import free_form_names
 from bytespike_protocols.openai_responses.input_encode import ItemWriter
 from bytespike_protocols.openai_responses.knobs_encode import (
-    custom_tools,
     encode_output,
     encode_reasoning,
     encode_tool_choice,
@@ -66,7 +66,7 @@ def _encode_input(request: Request, losses: Losses) -> dict[str, Any]:
     writer = ItemWriter(
         request.dialect,
         losses,
-        custom=custom_tools(request.tools),
+        custom=free_form_names(request.tools),
         listed=_listed(request.extras) if request.dialect is _OWN else (),
     )
     # Instructions alone would be refused: where nothing else is said, they are the input.

@@ -41,8 +41,7 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.openai_responses.answer_encode import annotation, ending, envelope
 from bytespike_protocols.openai_responses.failure import encode_stream_error, failure_code
-from bytespike_protocols.openai_responses.input_encode import unwrapped_input
-from bytespike_protocols.openai_responses.knobs_encode import custom_tools
+from bytespike_protocols.openai_responses.free_form import free_form_names, unwrap_text
 from bytespike_protocols.openai_responses.names import item_id
 from bytespike_protocols.openai_responses.usage import encode_usage
 
@@ -86,7 +85,7 @@ class ResponsesStreamEncoder(StreamEncoder):
     def __init__(self, context: ReplyContext) -> None:
         self._context = context
         self._envelope = envelope(context)
-        self._custom = custom_tools(context.request.tools)
+        self._custom = free_form_names(context.request.tools)
         self._guard = StreamGuard("ours")
         self._sequence_number = 0
         self._out: list[bytes] = []
@@ -284,7 +283,7 @@ class ResponsesStreamEncoder(StreamEncoder):
         arguments = Json("".join(self._pieces))
         place = self._open_item().place
         if self._open_item().fields["type"] == "custom_tool_call":
-            text = unwrapped_input(arguments)
+            text = unwrap_text(arguments)
             self._send("response.custom_tool_call_input.delta", {**place, "delta": text})
             self._send("response.custom_tool_call_input.done", {**place, "input": text})
             self._end_item(status="completed", input=text)

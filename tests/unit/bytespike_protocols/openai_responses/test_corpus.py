@@ -173,8 +173,7 @@ def _normal_item(item: dict[str, Any]) -> dict[str, Any]:
     item = dict(item)
     if kind in ("message", "function_call", "function_call_output", "reasoning"):
         item.pop("status", None)
-        if kind != "reasoning" or "encrypted_content" in item:
-            item.pop("id", None)
+        item.pop("id", None)
     if kind == "reasoning" and item.get("content") == []:
         del item["content"]
     if kind != "message":

@@ -1,0 +1,453 @@
+"""Answers of other vendors as a client of this dialect gets them, and on their way back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from bytespike_protocols.codec import RouteHints
+from bytespike_protocols.errors import BadUpstreamMessage
+from bytespike_protocols.events import (
+    ArgumentsDelta,
+    Closed,
+    Ended,
+    Event,
+    Failed,
+    Opened,
+    Started,
+    TextDelta,
+)
+from bytespike_protocols.folding import fold, unfold
+from bytespike_protocols.ir import (
+    Block,
+    Dialect,
+    Json,
+    Opaque,
+    RedactedThinking,
+    Refusal,
+    Response,
+    Stop,
+    StopReason,
+    Text,
+    Thinking,
+    Tool,
+    ToolUse,
+    Usage,
+)
+from bytespike_protocols.openai_responses import CODEC
+from bytespike_protocols.openai_responses.failure import (
+    decode_error,
+    encode_error,
+    encode_stream_error,
+    failure_kind,
+)
+from bytespike_protocols.sse import Frame
+from tests.support.responses_corpus import (
+    REQUEST_ID,
+    context_for,
+    decode_pieces,
+    encode_events,
+)
+from tests.support.responses_grammar import check_stream
+
+END = Stop(reason=StopReason.END)
+CALL = ToolUse(id="toolu_1", name="add", arguments=Json('{"a":1}'))
+
+
+def answer(*blocks: Block, stop: Stop = END, usage: Usage | None = None) -> Response:
+    return Response(id="msg_1", model="claude", blocks=blocks, stop=stop, usage=usage)
+
+
+def encode(response: Response) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(CODEC.encode_response(response, context_for()))
+    return body
+
+
+def state(payload: str, issuer: Dialect = Dialect.ANTHROPIC) -> Opaque:
+    return Opaque(issuer=issuer, payload=payload, model="m-1")
+
+
+def test_the_envelope_has_what_typed_clients_demand() -> None:
+    asked = CODEC.decode_request(
+        json.dumps(
+            {
+                "model": "alias",
+                "instructions": "be kind",
+                "input": "q",
+                "tools": [{"type": "function", "name": "f", "parameters": {}, "strict": True}],
+                "tool_choice": "required",
+                "temperature": 0.25,
+                "reasoning": {"effort": "low"},
+                "metadata": {"k": "v"},
+            }
+        ).encode(),
+        RouteHints(),
+    )
+    usage = Usage(input_tokens=5, cache_read_tokens=3, output_tokens=7, reasoning_tokens=2)
+    body = json.loads(
+        CODEC.encode_response(answer(Text(text="hi"), usage=usage), context_for(asked))
+    )
+    assert body["id"].startswith("resp_")
+    assert len(body["id"]) == len("resp_") + 48
+    shown = {name: value for name, value in body.items() if name not in ("id", "output")}
+    assert shown == {
+        "object": "response",
+        "created_at": 1_790_000_000,
+        "status": "completed",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "model": "alias",
+        "instructions": "be kind",
+        "max_output_tokens": None,
+        "metadata": {"k": "v"},
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": "low", "summary": None},
+        "safety_identifier": None,
+        "service_tier": "default",
+        "store": False,
+        "temperature": 0.25,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "required",
+        "tools": [{"type": "function", "name": "f", "parameters": {}, "strict": True}],
+        "top_logprobs": 0,
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "usage": {
+            "input_tokens": 8,
+            "input_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 0},
+            "output_tokens": 7,
+            "output_tokens_details": {"reasoning_tokens": 2},
+            "total_tokens": 15,
+        },
+    }
+    message = body["output"][0]
+    assert message.pop("id").startswith("msg_")
+    assert message == {
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [{"type": "output_text", "annotations": [], "logprobs": [], "text": "hi"}],
+    }
+
+
+def test_a_run_of_text_is_one_message_and_calls_are_items() -> None:
+    body = encode(answer(Text(text="a"), Text(text="b"), CALL, Text(text="c")))
+    assert [item["type"] for item in body["output"]] == ["message", "function_call", "message"]
+    assert [part["text"] for part in body["output"][0]["content"]] == ["a", "b"]
+    assert len({item["id"] for item in body["output"]}) == 3
+    call = body["output"][1]
+    assert (call["call_id"], call["name"], call["arguments"]) == ("toolu_1", "add", '{"a":1}')
+
+
+#: reason -> status, what explains it, the reason as read again
+ENDINGS: dict[StopReason, tuple[str, str | None]] = {
+    StopReason.END: ("completed", None),
+    StopReason.STOP_SEQUENCE: ("completed", None),
+    StopReason.TOOL_USE: ("completed", None),
+    StopReason.PAUSED: ("completed", None),
+    StopReason.MAX_TOKENS: ("incomplete", "max_output_tokens"),
+    StopReason.CONTEXT_FULL: ("incomplete", "max_output_tokens"),
+    StopReason.REFUSED: ("incomplete", "content_filter"),
+    StopReason.BROKEN_CALL: ("failed", None),
+    StopReason.OTHER: ("failed", None),
+}
+
+
+@pytest.mark.parametrize("reason", StopReason)
+def test_every_stop_reason_has_an_ending(reason: StopReason) -> None:
+    status, why = ENDINGS[reason]
+    response = answer(Text(text="a"), stop=Stop(reason=reason, detail="too odd"))
+    body = encode(response)
+    assert body["status"] == status
+    assert body["incomplete_details"] == (why and {"reason": why})
+    assert (body["error"] is None) == (status != "failed")
+    assert check_stream(encode_events(unfold(response)), strict=True).end == status
+    if status == "failed":
+        with pytest.raises(BadUpstreamMessage, match="too odd"):
+            CODEC.decode_response(json.dumps(body).encode())
+
+
+def test_a_refusal_in_words_is_an_answer() -> None:
+    response = answer(Refusal(text="No."), stop=Stop(reason=StopReason.REFUSED))
+    body = encode(response)
+    assert body["status"] == "completed"
+    assert body["output"][0]["content"] == [{"type": "refusal", "refusal": "No."}]
+    assert CODEC.decode_response(json.dumps(body).encode()).stop == response.stop
+
+
+#: Blocks as the vendor made them -> as they come back in the history of the next request.
+CUSTODY: dict[str, tuple[Block, ...]] = {
+    "thinking": (Thinking(text="hm\n\nso", opaque=state("sig+/=")), CALL),
+    "thinking without words": (Thinking(text="", opaque=state("sig")), CALL),
+    "redacted thinking": (RedactedThinking(opaque=state("data")), CALL),
+    "both": (
+        Thinking(text="hm", opaque=state("sig")),
+        RedactedThinking(opaque=state("data")),
+        Text(text="well"),
+        CALL,
+    ),
+    "a signed call": (replace(CALL, opaque=state("AbC=", Dialect.GEMINI)),),
+    "a signed first call": (
+        Thinking(text="hm"),
+        replace(CALL, opaque=state("AbC=", Dialect.GEMINI)),
+        replace(CALL, id="toolu_2"),
+    ),
+    "signed words": (Text(text="well", opaque=state("AbC=", Dialect.GEMINI)),),
+    "our own": (Thinking(text="hm", opaque=Opaque(issuer=CODEC.dialect, payload="gAAA")), CALL),
+}
+
+
+@pytest.mark.parametrize("name", CUSTODY)
+def test_state_comes_back_to_the_block_it_belongs_to(name: str) -> None:
+    blocks = CUSTODY[name]
+    output = encode(answer(*blocks))["output"]
+    body = json.dumps({"model": "m", "input": output}).encode()
+    asked = CODEC.decode_request(body, RouteHints())
+    assert asked.turns[0].blocks == blocks
+    assert asked.extras == ()
+
+
+def test_state_of_others_is_marked_as_theirs() -> None:
+    reasoning = encode(answer(Thinking(text="hm", opaque=state("sig"))))["output"][0]
+    assert reasoning["encrypted_content"] == "bsp1.anthropic.m-1.sig"
+    assert reasoning["summary"] == [{"type": "summary_text", "text": "hm"}]
+
+
+def test_a_free_form_call_is_written_as_one() -> None:
+    asked = CODEC.decode_request(
+        json.dumps(
+            {"model": "m", "input": "q", "tools": [{"type": "custom", "name": "patch"}]}
+        ).encode(),
+        RouteHints(),
+    )
+    call = ToolUse(id="c", name="patch", arguments=Json('{"input": "a\\nb"}'))
+    stream = encode_events(unfold(answer(call)), context_for(asked))
+    checked = check_stream(stream, strict=True)
+    item = checked.items[0]
+    assert (item["type"], item["name"], item["input"]) == ("custom_tool_call", "patch", "a\nb")
+    again = fold(decode_pieces([stream])).blocks[0]
+    assert isinstance(again, ToolUse)
+    assert json.loads(again.arguments) == {"input": "a\nb"}
+
+
+CITED = "R is at 4.5 today"
+CITATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "words of the answer": (
+        {"type": "web_search_result_location", "url": "u", "title": "t", "cited_text": "4.5"},
+        {"type": "url_citation", "url": "u", "title": "t", "start_index": 8, "end_index": 11},
+    ),
+    "words of the source": (
+        {"type": "web_search_result_location", "url": "u", "title": None, "cited_text": "x y"},
+        {"type": "url_citation", "url": "u", "title": "", "start_index": 0, "end_index": 17},
+    ),
+    "a document": (
+        {"type": "char_location", "document_title": "a.pdf", "cited_text": "x"},
+        {"type": "file_citation", "file_id": "", "filename": "a.pdf", "index": 17},
+    ),
+    "our own": (
+        {"type": "file_path", "file_id": "f", "index": 3},
+        {"type": "file_path", "file_id": "f", "index": 3},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CITATIONS)
+def test_a_citation_is_an_annotation(name: str) -> None:
+    citation, annotation = CITATIONS[name]
+    response = answer(Text(text=CITED, citations=(Json(json.dumps(citation)),)))
+    assert encode(response)["output"][0]["content"][0]["annotations"] == [annotation]
+    stream = encode_events(unfold(response)).decode()
+    assert stream.count("event: response.output_text.annotation.added") == 1
+
+
+def test_an_annotation_is_a_citation_of_the_words_it_spans() -> None:
+    response = answer(Text(text=CITED, citations=(Json(json.dumps(CITATIONS["a document"][0])),)))
+    body = encode(response)
+    body["output"][0]["content"][0]["annotations"] = [CITATIONS["words of the answer"][1]]
+    text = CODEC.decode_response(json.dumps(body).encode()).blocks[0]
+    assert isinstance(text, Text)
+    assert json.loads(text.citations[0]) == {
+        "type": "web_search_result_location",
+        "url": "u",
+        "title": "t",
+        "cited_text": "4.5",
+        "encrypted_index": "",
+    }
+
+
+def test_a_call_without_arguments_is_an_empty_object() -> None:
+    events: list[Event] = [
+        Started(id="m", model="c"),
+        Opened(index=0, block=ToolUse(id="c", name="f", arguments=Json(""))),
+        ArgumentsDelta(index=0, json=Json("")),
+        Closed(index=0),
+        Ended(stop=Stop(reason=StopReason.TOOL_USE)),
+    ]
+    checked = check_stream(encode_events(events), strict=True)
+    assert checked.items[0]["arguments"] == "{}"
+
+
+@pytest.mark.parametrize("cut_at", [0, 1, 2, 3])
+def test_a_failure_ends_the_stream_wherever_it_comes(cut_at: int) -> None:
+    events: list[Event] = [
+        Started(id="m", model="c"),
+        Opened(index=0, block=Text(text="")),
+        TextDelta(index=0, text="a"),
+    ]
+    failed = Failed(kind="overloaded", message="busy")
+    stream = encode_events([*events[:cut_at], failed])
+    decoded = decode_pieces([stream])
+    assert decoded[-1] == failed
+    if cut_at:
+        last = json.loads(stream.decode().split("\ndata: ")[-1])
+        assert last["type"] == "response.failed"
+        assert last["response"]["error"] == {"code": "service_unavailable", "message": "busy"}
+
+
+def test_events_out_of_order_are_our_bug() -> None:
+    encoder = CODEC.stream_encoder(context_for())
+    with pytest.raises(AssertionError, match="stream grammar"):
+        encoder.feed(TextDelta(index=0, text="a"))
+
+
+def frames(*events: dict[str, Any]) -> list[Event]:
+    decoder = CODEC.stream_decoder()
+    opening = {"type": "response.created", "response": {"id": "r", "model": "m"}}
+    sent = [json.dumps(event).encode() for event in (opening, *events)]
+    decoded = [event for data in sent for event in decoder.feed(Frame(b"", data))]
+    return decoded + decoder.close()
+
+
+def item(index: int, verb: str, **fields: Any) -> dict[str, Any]:
+    return {"type": f"response.output_item.{verb}", "output_index": index, "item": fields}
+
+
+def call_item(index: int, verb: str, arguments: str = "") -> dict[str, Any]:
+    name = f"f{index}"
+    return item(
+        index, verb, type="function_call", call_id=f"c{index}", name=name, arguments=arguments
+    )
+
+
+def arguments_delta(index: int, delta: str) -> dict[str, Any]:
+    kind = "response.function_call_arguments.delta"
+    return {"type": kind, "output_index": index, "delta": delta}
+
+
+COMPLETED = {"type": "response.completed", "response": {"status": "completed"}}
+
+
+def test_calls_that_grow_side_by_side_come_one_after_another() -> None:
+    response = fold(
+        frames(
+            call_item(0, "added"),
+            call_item(1, "added"),
+            arguments_delta(0, '{"a":'),
+            arguments_delta(1, '{"b":'),
+            arguments_delta(1, "2}"),
+            call_item(1, "done", '{"b":2}'),
+            arguments_delta(0, "1}"),
+            call_item(0, "done", '{"a":1}'),
+            COMPLETED,
+        )
+    )
+    assert response.blocks == (
+        ToolUse(id="c0", name="f0", arguments=Json('{"a":1}')),
+        ToolUse(id="c1", name="f1", arguments=Json('{"b":2}')),
+    )
+    assert response.stop == Stop(reason=StopReason.TOOL_USE)
+
+
+def test_a_host_that_sends_only_ends_is_understood() -> None:
+    part = {"type": "output_text", "text": "hi"}
+    message = {"type": "message", "content": [part]}
+    whole = {"type": "response.completed", "response": {"output": [message]}}
+    expected = (Text(text="hi"),)
+    assert fold(frames(whole)).blocks == expected
+    assert (
+        fold(frames(item(0, "added", type="message"), item(0, "done", **message), COMPLETED)).blocks
+        == expected
+    )
+    delta = {"type": "response.output_text.delta", "delta": "hi"}
+    assert fold(frames(item(0, "added", type="message"), delta, COMPLETED)).blocks == expected
+
+
+def test_a_stream_without_its_last_event_is_incomplete() -> None:
+    with pytest.raises(BadUpstreamMessage, match="before its last event"):
+        frames(call_item(0, "added"))
+
+
+#: What hosts send -> message, code
+ERRORS: dict[str, tuple[str, str | None]] = {
+    '{"error":{"message":"m","type":"t","code":"c"}}': ("m", "c"),
+    '{"code":"invalid-argument","error":"m"}': ("m", "invalid-argument"),
+    '{"error":"m"}': ("m", None),
+    '{"detail":"m"}': ("m", None),
+    '{"object":"error","message":"m","code":null}': ("m", None),
+}
+
+
+@pytest.mark.parametrize("body", ERRORS)
+def test_every_hosts_error_is_read(body: str) -> None:
+    error = decode_error(body.encode())
+    assert error is not None
+    assert (error.message, error.code) == ERRORS[body]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"{}", b'{"error":null}', b"\xff"])
+def test_a_page_of_a_proxy_is_no_error_of_the_vendor(body: bytes) -> None:
+    assert decode_error(body) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("rate_limit_exceeded", "rate_limited"),
+        ("service_unavailable", "overloaded"),
+        ("vector_store_timeout", "timeout"),
+        ("context_length_exceeded", "invalid_request"),
+        ("invalid_prompt", "invalid_request"),
+        ("image_too_large", "invalid_request"),
+        ("server_error", "internal"),
+        ("never_heard_of", "internal"),
+    ],
+)
+def test_a_failure_has_somebody_at_fault(code: str, kind: str) -> None:
+    error = decode_error(json.dumps({"error": {"message": "m", "code": code}}).encode())
+    assert error is not None
+    assert failure_kind(error) == kind
+
+
+def test_our_errors_are_in_the_vendors_envelope() -> None:
+    body = encode_error(
+        status=402, code="quota_exceeded", message="m", param="model", request_id=REQUEST_ID
+    )
+    assert json.loads(body) == {
+        "error": {
+            "message": "m",
+            "type": "insufficient_quota",
+            "param": "model",
+            "code": "quota_exceeded",
+        },
+        "request_id": REQUEST_ID,
+    }
+    event = encode_stream_error(code="upstream_timeout", message="m", request_id=REQUEST_ID)
+    assert event.startswith(b"event: error\ndata: {")
+    assert check_stream(event).end == "error"
+
+
+def test_a_tool_of_the_client_is_named_as_the_client_named_it() -> None:
+    asked = CODEC.decode_request(b'{"model":"m","input":"q"}', RouteHints())
+    dotted = replace(asked, tools=(Tool(name="files.read"),), dialect=Dialect.GEMINI)
+    body = json.loads(CODEC.encode_request(dotted, model="m").body)
+    name = body["tools"][0]["name"]
+    call = {"type": "function_call", "call_id": "c", "name": name, "arguments": "{}"}
+    response = {"id": "r", "model": "m", "status": "completed", "output": [call]}
+    block = CODEC.decode_response(json.dumps(response).encode()).blocks[0]
+    assert isinstance(block, ToolUse)
+    assert block.name == "files.read"
