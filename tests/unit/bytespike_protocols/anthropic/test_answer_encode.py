@@ -40,7 +40,14 @@ from bytespike_protocols.ir import (
     ToolUse,
     Usage,
 )
-from tests.support.anthropic_corpus import CASES, Case, context_of, name_of, read_events
+from tests.support.anthropic_corpus import (
+    BROKEN_STREAMS,
+    CASES,
+    Case,
+    context_of,
+    name_of,
+    read_events,
+)
 from tests.support.anthropic_grammar import CheckedStream, check_stream
 
 SHOWN = context_of()
@@ -280,8 +287,7 @@ RAW_STREAMS = [
     if case.stream is not None
     and b"message_stop" in case.stream
     and not {"unknown-event", "sse-crlf"} & case.tags
-    and case.name.startswith("ant-")
-    and case.name != "ant-db086e236e-00"
+    and case.name not in {"own-stream-unknown-event", "own-stream-crlf", *BROKEN_STREAMS}
 ]
 
 
