@@ -21,7 +21,6 @@ from bytespike_protocols.ir import (
     Opaque,
     RedactedThinking,
     Refusal,
-    Request,
     Response,
     Stop,
     StopReason,
@@ -212,9 +211,3 @@ def signatures(response: Response) -> list[str]:
         if isinstance(block, Thinking | RedactedThinking | ToolUse) and block.opaque is not None
     ]
     return [payload for _, payload in sorted(found, key=lambda item: item[0])]
-
-
-def test_any_request_of_ours_is_a_request() -> None:
-    request = Request(dialect=Dialect.ANTHROPIC, model="m", turns=())
-    encoded = CODEC.encode_request(request, model="other")
-    assert CODEC.decode_request(encoded.body, RouteHints()).model == "other"

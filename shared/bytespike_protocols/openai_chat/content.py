@@ -22,13 +22,12 @@ from bytespike_protocols.ir import (
     Foreign,
     Image,
     Inline,
-    Json,
     Refusal,
     Source,
     Text,
     Url,
 )
-from bytespike_protocols.openai_chat.fields import Fields
+from bytespike_protocols.openai_chat.fields import Fields, json_text
 
 __all__ = ["Part", "PartWriter", "decode_part"]
 
@@ -55,7 +54,7 @@ def decode_part(raw: msgspec.Raw, path: str, home: str, extras: list[Extra]) -> 
     kind = part.need_text("type")
     reader = _READERS.get(kind)
     if reader is None:
-        return Foreign(dialect=OURS, kind=kind, value=Json(bytes(raw).decode(errors="replace")))
+        return Foreign(dialect=OURS, kind=kind, value=json_text(raw, path))
     block = reader(part, extras)
     extras += part.rest()
     return block

@@ -17,7 +17,7 @@ from bytespike_protocols.errors import BadClientMessage
 from bytespike_protocols.ir import Extra, Json
 from bytespike_protocols.splice import shallow
 
-__all__ = ["Fields", "put"]
+__all__ = ["Fields", "json_text", "put"]
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class Fields:
     def json(self, name: str) -> Json | None:
         """A value as it was written."""
         raw = self._raw.pop(name, None)
-        return None if raw is None else _as_text(raw, self.at(name))
+        return None if raw is None else json_text(raw, self.at(name))
 
     def texts(self, name: str) -> list[str] | None:
         """An array of strings."""
@@ -132,7 +132,7 @@ class Fields:
     def rest(self) -> list[Extra]:
         """Every field that nobody took."""
         return [
-            Extra(path=_join(self.home, name), value=_as_text(raw, self.at(name)))
+            Extra(path=_join(self.home, name), value=json_text(raw, self.at(name)))
             for name, raw in self._raw.items()
         ]
 
@@ -183,7 +183,8 @@ def _read(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], path: str,
         raise BadClientMessage(path, f"must be {kind}") from None
 
 
-def _as_text(raw: msgspec.Raw, path: str) -> Json:
+def json_text(raw: msgspec.Raw, path: str) -> Json:
+    """A value as it was written."""
     try:
         return Json(bytes(raw).decode())
     except UnicodeDecodeError:

@@ -31,7 +31,7 @@ from bytespike_protocols.ir import (
     Turn,
 )
 from bytespike_protocols.openai_chat.content import decode_part
-from bytespike_protocols.openai_chat.fields import Fields
+from bytespike_protocols.openai_chat.fields import Fields, json_text
 from bytespike_protocols.openai_chat.reasoning import block_of_detail
 from bytespike_protocols.openai_chat.settings_decode import decode_settings
 
@@ -155,7 +155,7 @@ class _History:
         call = Fields.of(raw, path=path, home=home)
         kind = call.text("type")
         if kind == "custom":
-            return Foreign(dialect=OURS, kind=kind, value=Json(bytes(raw).decode(errors="replace")))
+            return Foreign(dialect=OURS, kind=kind, value=json_text(raw, path))
         function = call.object("function")
         if function is None:
             raise call.fail("function", "field required")

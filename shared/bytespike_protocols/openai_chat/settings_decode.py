@@ -19,7 +19,7 @@ from bytespike_protocols.ir import (
     Tool,
     ToolChoice,
 )
-from bytespike_protocols.openai_chat.fields import Fields
+from bytespike_protocols.openai_chat.fields import Fields, json_text
 
 __all__ = ["Settings", "decode_settings"]
 
@@ -158,7 +158,7 @@ def _read_tools(fields: Fields, extras: list[Extra]) -> tuple[Tool | ServerTool,
         if kind == "function":
             tools.append(_read_tool(tool))
         else:
-            tools.append(ServerTool(dialect=OURS, kind=kind, value=_text(raw)))
+            tools.append(ServerTool(dialect=OURS, kind=kind, value=json_text(raw, path)))
     # Deprecated since 2023, the same thing without its wrapper.
     tools += [_read_definition(function) for function in fields.objects("functions")]
     search = fields.json("web_search_options")
@@ -233,7 +233,3 @@ def _read_allowed(choice: Fields) -> ToolChoice:
     for tool in allowed.objects("tools"):
         names.append((tool.object("function") or tool).need_text("name"))
     return ToolChoice(mode="any" if mode == "required" else "auto", names=tuple(names))
-
-
-def _text(raw: msgspec.Raw) -> Json:
-    return Json(bytes(raw).decode(errors="replace"))

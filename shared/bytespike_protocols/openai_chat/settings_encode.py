@@ -167,7 +167,7 @@ def _put_account(body: Body, request: Request, report: Report, *, own: bool) -> 
     else:
         report("service_tier", False)
     if request.cache is not None:
-        report("cache", False)
+        report("cache_control", False)
 
 
 def _put_tools(body: Body, request: Request, report: Report) -> None:
@@ -176,7 +176,7 @@ def _put_tools(body: Body, request: Request, report: Report) -> None:
     for index, tool in enumerate(request.tools):
         path = f"tools[{index}]"
         if isinstance(tool, Tool):
-            tools.append(_tool(tool, path, report, own=own))
+            tools.append(_tool(tool, report, own=own))
         elif tool.kind == WEB_SEARCH:
             body["web_search_options"] = _search_options(tool, path, report)
         elif tool.dialect is OURS:
@@ -191,7 +191,7 @@ def _put_tools(body: Body, request: Request, report: Report) -> None:
         body["parallel_tool_calls"] = request.parallel_tools
 
 
-def _tool(tool: Tool, path: str, report: Report, *, own: bool) -> Body:
+def _tool(tool: Tool, report: Report, *, own: bool) -> Body:
     function: Body = {"name": tool.name if own else sendable_name(tool.name)}
     if tool.description is not None:
         function["description"] = tool.description
@@ -206,7 +206,7 @@ def _tool(tool: Tool, path: str, report: Report, *, own: bool) -> Body:
     if tool.cache is not None and own:
         written["cache_control"] = {"type": "ephemeral", "ttl": tool.cache.ttl or "5m"}
     elif tool.cache is not None:
-        report(f"{path}.cache", False)
+        report("cache_control", False)
     return written
 
 

@@ -75,7 +75,7 @@ from tests.support.chat_requests import encode, messages, user
         ({"metadata": (("a", "b"),)}, {}, [("metadata", "dropped")]),
         ({"service_tier": "standard_only"}, {"service_tier": "default"}, []),
         ({"service_tier": "batch"}, {}, [("service_tier", "dropped")]),
-        ({"cache": CacheControl()}, {}, [("cache", "dropped")]),
+        ({"cache": CacheControl()}, {}, [("cache_control", "dropped")]),
         ({"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}, []),
         (
             {"extras": (Extra(path="context_management", value=Json("{}")),)},
@@ -138,7 +138,7 @@ def test_cache_marks_are_reported_once() -> None:
     assert "cache_control" not in json.dumps(body)
     assert losses == [("cache_control", "dropped")]
     _, losses = encode(user("x"), tools=(Tool(name="f", cache=CacheControl()),))
-    assert losses == [("tools[0].cache", "dropped")]
+    assert losses == [("cache_control", "dropped")]
 
 
 def test_asking_for_json_says_the_word() -> None:
