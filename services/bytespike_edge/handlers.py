@@ -23,9 +23,9 @@ from bytespike_edge.key_cache import KeyCache, KnownKey, invalid_key
 from bytespike_edge.metrics import EdgeMetrics
 from bytespike_edge.paid import PaidCalls
 from bytespike_edge.projection import ProjectionWatch
-from bytespike_edge.relay import ClientLeft
 from bytespike_edge.routes import Kind, Route, dialect_of, find_route
 from bytespike_edge.unpaid import UnpaidCalls
+from bytespike_runtime.connection import ClientGone
 from bytespike_runtime.logs import get_logger
 
 __all__ = ["Edge"]
@@ -56,7 +56,7 @@ class Edge:
             response = await self._serve(call, request)
         except GatewayError as error:
             response = await self._refuse(call, error)
-        except (ClientLeft, ConnectionError):
+        except (ClientGone, ConnectionError):
             call.client_left = True
             response = web.Response(status=_CLIENT_CLOSED_REQUEST)
         except Exception:  # noqa: BLE001 - the HTTP top level: a bug must not take the process along

@@ -25,9 +25,10 @@ from bytespike_edge.idempotency import Recorder, Replays, Reply
 from bytespike_edge.key_cache import KnownKey
 from bytespike_edge.metrics import EdgeMetrics
 from bytespike_edge.offer import Offer, make_offer
-from bytespike_edge.relay import ClientWatch, StreamRelay, read_whole
+from bytespike_edge.relay import StreamRelay, read_whole
 from bytespike_edge.routes import Route
 from bytespike_runtime.answer import WholeAnswer
+from bytespike_runtime.connection import unless_gone
 from bytespike_runtime.http_client import HttpResponse
 from bytespike_runtime.watched_file import WatchedFile
 
@@ -66,7 +67,7 @@ class PaidCalls:
     async def messages(
         self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
     ) -> web.StreamResponse:
-        """``POST /v1/messages``. Raises :class:`GatewayError`, or ``ClientLeft``."""
+        """``POST /v1/messages``. Raises :class:`GatewayError`, or ``ClientGone``."""
         headers = request.headers
         dry_run, strict = dry_run_wanted(headers), strict_wanted(headers)
         idempotency_key = headers.get(_IDEMPOTENCY_KEY)
@@ -139,11 +140,10 @@ class PaidCalls:
         amount_uusd = purchase.offer.bound.amount_uusd
         admission, call.look = await self.gate.admit(key, call.request_id, amount_uusd)
         require_admitted(admission, key, needed_uusd=amount_uusd)
+        fetching = self._fetch(purchase, admission.admitted_ms)
         if recorder is None:
-            async with ClientWatch(purchase.request):
-                upstream, answer = await self._fetch(purchase, admission.admitted_ms)
-        else:
-            upstream, answer = await self._fetch(purchase, admission.admitted_ms)
+            fetching = unless_gone(purchase.request, fetching)
+        upstream, answer = await fetching
         if answer is None:
             return await self._stream(purchase, upstream, recorder)
         response = whole_answer(call, upstream, answer)

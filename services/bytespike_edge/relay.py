@@ -9,7 +9,6 @@ end.
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
 
 from aiohttp import web
 
@@ -21,7 +20,7 @@ from bytespike_runtime.connection import BodyWriter, client_gone, cut_off
 from bytespike_runtime.http_client import BodyTooLarge, ClientError, HttpResponse, IdleTimeout
 from bytespike_runtime.logs import get_logger
 
-__all__ = ["ClientLeft", "ClientWatch", "StreamRelay", "read_whole"]
+__all__ = ["StreamRelay", "read_whole"]
 
 #: No text or JSON answer of any vendor comes near; anything larger is a fault behind us.
 MAX_ANSWER_BYTES = 32 * 1_048_576
@@ -33,45 +32,6 @@ _TAIL_BYTES = 1_024
 _FRAME_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 _log = get_logger()
-
-
-class ClientLeft(Exception):
-    """The client's connection ended while its answer was awaited."""
-
-
-class ClientWatch:
-    """``async with``: what runs inside is stopped as soon as the client leaves, which raises
-    :class:`ClientLeft`.
-    """
-
-    __slots__ = ("_gone", "_inside", "_scope")
-
-    def __init__(self, request: web.BaseRequest) -> None:
-        self._gone = client_gone(request)
-        self._scope = asyncio.timeout(None)
-        self._inside = False
-
-    async def __aenter__(self) -> None:
-        await self._scope.__aenter__()
-        self._inside = True
-        self._gone.add_done_callback(self._stop)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._inside = False
-        self._gone.remove_done_callback(self._stop)
-        try:
-            await self._scope.__aexit__(kind, error, traceback)
-        except TimeoutError:
-            raise ClientLeft from None
-
-    def _stop(self, _: object) -> None:
-        if self._inside:  # else the client left in the very turn in which the answer came
-            self._scope.reschedule(asyncio.get_running_loop().time())
 
 
 async def read_whole(upstream: HttpResponse, *, idle_timeout_s: float) -> bytes:

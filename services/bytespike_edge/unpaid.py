@@ -20,8 +20,9 @@ from bytespike_edge.flags import strict_wanted
 from bytespike_edge.forward import Forwarder
 from bytespike_edge.key_cache import KnownKey
 from bytespike_edge.offer import read_counted
-from bytespike_edge.relay import ClientWatch, read_whole
+from bytespike_edge.relay import read_whole
 from bytespike_edge.routes import Route
+from bytespike_runtime.connection import unless_gone
 from bytespike_runtime.watched_file import WatchedFile
 
 __all__ = ["UnpaidCalls"]
@@ -87,12 +88,21 @@ class UnpaidCalls:
         headers: list[tuple[str, str]],
         body: bytes,
     ) -> web.StreamResponse:
-        async with ClientWatch(request):
-            upstream = await self.forwarder.send(
-                route.upstream, request.method, target, headers, body
-            )
-            note_head(call, upstream)
-            answer = await read_whole(upstream, idle_timeout_s=self.idle_timeout_s)
+        fetching = self._answer(call, request.method, route, target, headers, body)
+        return await unless_gone(request, fetching)
+
+    async def _answer(
+        self,
+        call: Call,
+        method: str,
+        route: Route,
+        target: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+    ) -> web.StreamResponse:
+        upstream = await self.forwarder.send(route.upstream, method, target, headers, body)
+        note_head(call, upstream)
+        answer = await read_whole(upstream, idle_timeout_s=self.idle_timeout_s)
         return whole_answer(call, upstream, answer)
 
 

@@ -8,17 +8,13 @@ has left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
 from bytespike_runtime.connection import BodyWriter, client_gone, cut_off
 
-__all__ = ["ClientLeft", "ClientStream", "KeepAlive"]
-
-
-T = TypeVar("T")
+__all__ = ["ClientStream", "KeepAlive"]
 
 
 class ClientStream:
@@ -32,12 +28,17 @@ class ClientStream:
 
     def __init__(self, request: web.BaseRequest) -> None:
         self._request = request
-        self._loop = asyncio.get_running_loop()
         self._gone = client_gone(request)
+        self._loop = self._gone.get_loop()
         self._writer: BodyWriter | None = None
         self.response: web.StreamResponse | None = None
         self.committed = False
         self.last_sent = self._loop.time()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the client's connection."""
+        return self._loop
 
     @property
     def left(self) -> bool:
@@ -91,38 +92,6 @@ class ClientStream:
         """Call back when the client leaves (at once if it has)."""
         self._gone.add_done_callback(lambda _: callback())
 
-    async def unless_left(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``, cancelled with :class:`ClientLeft` when the client leaves.
-
-        This is what ``asyncio.timeout`` does on a deadline, without its timer: it runs for every
-        request, and the deadline of nearly all of them is never.
-        """
-        task = asyncio.current_task(self._loop)
-        if task is None:
-            raise RuntimeError("must run in a task")
-        left, working = False, True
-
-        def leave(_: asyncio.Future[None]) -> None:
-            nonlocal left
-            if working:  # a callback that is already on its way cannot be removed
-                left = True
-                task.cancel()
-
-        self._gone.add_done_callback(leave)
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if left and task.uncancel() == 0:
-                raise ClientLeft from None
-            raise  # somebody else cancelled, too
-        finally:
-            working = False
-            self._gone.remove_done_callback(leave)
-
-
-class ClientLeft(Exception):
-    """The client went away and nobody needs the rest of the answer."""
-
 
 class KeepAlive:
     """Calls ``fill`` whenever a stream has been silent for ``interval_s``.
@@ -137,7 +106,7 @@ class KeepAlive:
         self._stream = stream
         self._interval_s = interval_s
         self._fill = fill
-        self._loop = asyncio.get_running_loop()
+        self._loop = stream.loop
         self._timer = self._loop.call_later(interval_s, self._check)
 
     def stop(self) -> None:

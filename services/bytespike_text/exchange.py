@@ -22,6 +22,7 @@ from bytespike_protocols.anthropic.usage import UsageTap
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.splice import replace_span
 from bytespike_runtime.answer import WholeAnswer
+from bytespike_runtime.connection import ClientGone, unless_gone
 from bytespike_runtime.http_client import HttpResponse
 from bytespike_text.attempts import (
     AttemptFailed,
@@ -33,7 +34,7 @@ from bytespike_text.attempts import (
     may_try_next,
 )
 from bytespike_text.channels import Channels
-from bytespike_text.client import ClientLeft, ClientStream, KeepAlive
+from bytespike_text.client import ClientStream, KeepAlive
 from bytespike_text.errors import passed_through, refusal
 from bytespike_text.job import Job
 from bytespike_text.metrics import TextMetrics
@@ -80,6 +81,7 @@ class Exchange:
         self._job = job
         self._means = means
         self._request_id = job.principal.request_id
+        self._request = request
         self._client = ClientStream(request)
         self._relay: StreamRelay | None = None
         self._try: UpstreamTry | None = None
@@ -126,7 +128,7 @@ class Exchange:
             return self._pass_on(fault)
         except GatewayError as error:
             return self._refuse(error)
-        except ClientLeft:
+        except ClientGone:
             return self._abandon()
 
     async def _attempts(self) -> web.StreamResponse:
@@ -138,7 +140,7 @@ class Exchange:
             breaker.started(attempt.started_s)
             try:
                 if lane.channel.disconnect == "cancel":
-                    return await self._client.unless_left(self._call(attempt))
+                    return await unless_gone(self._request, self._call(attempt))
                 return await self._call(attempt)
             except AttemptFailed as failed:
                 self._note_failure(attempt, failed.failure)
@@ -146,7 +148,7 @@ class Exchange:
                 breaker.ended()
                 self._record(attempt)
             if self._client.left:
-                raise ClientLeft
+                raise ClientGone
             if not may_try_next(self._trials.failures, committed=self._client.committed):
                 raise final_error(self._trials.failures)
 
@@ -329,7 +331,6 @@ class Exchange:
         line = attempt.line(self._job.reading.model)
         metrics = self._means.metrics
         metrics.attempts(line.channel, line.error_type or "answered").inc()
-        metrics.cost("upstream").inc(line.cost_uusd)
         if self._settlement is not None:
             self._settlement.attempts.append(line)
 

@@ -25,6 +25,7 @@ class Supervisor:
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._on_crash = on_crash
+        self._loop = asyncio.get_running_loop()
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -44,7 +45,7 @@ class Supervisor:
         The server does not cancel a handler whose client leaves, so no second task is needed to
         outlive it; but the server forgets such a handler, and the drain must not.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("must run in a task")
         self._tasks.add(task)

@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import http_exceptions, web
 from aiohttp.http import StreamWriter
 
 from bytespike_runtime.logs import get_logger
 
-__all__ = ["BodyWriter", "Handler", "HttpServer", "OnBadRequest", "client_gone", "cut_off"]
+__all__ = [
+    "BodyWriter",
+    "ClientGone",
+    "Handler",
+    "HttpServer",
+    "OnBadRequest",
+    "client_gone",
+    "cut_off",
+    "unless_gone",
+]
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 #: ``(status, reason)`` -> the answer: 400 for malformed HTTP, 500 for a crash of the handler.
@@ -35,6 +44,8 @@ _DRAIN_POLL_S = 0.05
 _CUT_S = 0.1
 
 _log = get_logger()
+
+T = TypeVar("T")
 
 _REASONS: dict[type[http_exceptions.HttpProcessingError], str] = {
     http_exceptions.BadHttpMethod: "not an HTTP request",
@@ -57,6 +68,11 @@ class _Connection(web.RequestHandler):
         self._server = server
         self._head_bytes = 0
         self.gone: asyncio.Future[None] | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it runs in: asking asyncio for it costs a system call (before Python 3.12)."""
+        return self._loop
 
     @property
     def idle(self) -> bool:
@@ -197,10 +213,44 @@ def client_gone(request: web.BaseRequest) -> asyncio.Future[None]:
     """
     connection = _connection(request)
     if connection.gone is None:
-        connection.gone = asyncio.get_running_loop().create_future()
+        connection.gone = connection.loop.create_future()
         if connection.transport is None:
             connection.gone.set_result(None)
     return connection.gone
+
+
+class ClientGone(Exception):
+    """The client's connection was lost before it had its answer."""
+
+
+async def unless_gone(request: web.BaseRequest, work: Awaitable[T]) -> T:
+    """The result of ``work``, which is cancelled when the client leaves: :class:`ClientGone`.
+
+    This is what ``asyncio.timeout`` does on a deadline, without its timer: it runs for every
+    request, and nearly all clients stay.
+    """
+    gone = client_gone(request)
+    task = asyncio.current_task(gone.get_loop())
+    if task is None:
+        raise RuntimeError("must run in a task")
+    left, working = False, True
+
+    def leave(_: asyncio.Future[None]) -> None:
+        nonlocal left
+        if working:  # a callback that is already on its way cannot be removed
+            left = True
+            task.cancel()
+
+    gone.add_done_callback(leave)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if left and task.uncancel() == 0:
+            raise ClientGone from None
+        raise  # somebody else cancelled, too
+    finally:
+        working = False
+        gone.remove_done_callback(leave)
 
 
 def cut_off(request: web.BaseRequest) -> None:

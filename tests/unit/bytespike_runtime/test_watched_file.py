@@ -72,10 +72,10 @@ def test_the_last_good_content_stays(watch: Watch, spoil: Callable[[Path], objec
 def test_without_first_content_there_is_nothing_to_watch(tmp_path: Path) -> None:
     path = tmp_path / "number"
     with pytest.raises(FileNotFoundError):
-        WatchedFile(str(path), int, name="number", on_result=bool)
+        WatchedFile(str(path), int, name="number", on_result=print)
     path.write_text("x")
     with pytest.raises(ValueError, match="invalid literal"):
-        WatchedFile(str(path), int, name="number", on_result=bool)
+        WatchedFile(str(path), int, name="number", on_result=print)
 
 
 async def test_a_hangup_reloads_at_once(watch: Watch) -> None:
