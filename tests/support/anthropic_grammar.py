@@ -23,6 +23,8 @@ _DELTAS: dict[str, set[str]] = {
     "mcp_tool_use": {"input_json_delta"},
     "compaction": {"compaction_delta"},
 }
+#: Stops by a limit: whatever was under way then ends there.
+_LIMITS = {"max_tokens", "model_context_window_exceeded"}
 _KNOWN_DELTAS = set[str]().union(*_DELTAS.values())
 
 
@@ -86,6 +88,7 @@ class _Walk:
         self._stop_reason: str | None = None
         self._usage: Json = {}
         self._delta_seen = False
+        self._cut = False
         self._end: End = "truncated"
         self._pings = 0
 
@@ -119,6 +122,7 @@ class _Walk:
 
     def _content_block_start(self, event: Json) -> None:
         _must(self._open is None, "block inside a block")
+        _must(not self._cut, "block after a cut one")
         _must(not self._delta_seen, "block after message_delta")
         _must(event["index"] == len(self._blocks), "index out of order")
         self._open, self._partial = dict(event["content_block"]), ""
@@ -148,14 +152,22 @@ class _Walk:
             raise GrammarError("stop outside a block")
         _must(event["index"] == len(self._blocks), "stop of another block")
         if self._partial:
-            self._open["input"] = json.loads(self._partial)
+            self._read_input(self._open)
         self._blocks.append(self._open)
         self._open = None
+
+    def _read_input(self, block: Json) -> None:
+        """Only the token limit may cut a call's arguments; then the text of them is kept."""
+        try:
+            block["input"] = json.loads(self._partial)
+        except json.JSONDecodeError:
+            self._cut, block["input"] = True, self._partial
 
     def _message_delta(self, event: Json) -> None:
         _must(self._open is None, "message_delta inside a block")
         self._delta_seen = True
         self._stop_reason = event["delta"]["stop_reason"]
+        _must(not self._cut or self._stop_reason in _LIMITS, "broken arguments of a call")
         self._usage |= {k: v for k, v in (event.get("usage") or {}).items() if v is not None}
 
     def _message_stop(self, _: Json) -> None:

@@ -42,7 +42,7 @@ _MAPPED_SERVER_TOOLS = {"web_search"}
 
 def decode_request(body: bytes) -> Request:
     """Raises ``BadClientMessage`` with the JSON path of what is wrong."""
-    shallow(body)
+    shallow(body)  # refuses repeated keys: the vendor might obey the other one
     try:
         body.decode()
     except UnicodeDecodeError:

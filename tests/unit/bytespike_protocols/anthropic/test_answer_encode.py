@@ -223,6 +223,13 @@ def test_a_call_that_was_cut() -> None:
         CODEC.encode_response(replace(whole, stop=END), SHOWN)
 
 
+def test_a_call_that_was_cut_in_a_stream_is_passed_on() -> None:
+    cut = replace(CALL, arguments=Json('{"a":'))
+    checked = stream(unfold(answer(cut, stop=Stop(reason=StopReason.MAX_TOKENS))))
+    assert checked.stop_reason == "max_tokens"
+    assert checked.blocks == [{**CALL_WIRE, "input": '{"a":'}]
+
+
 def test_usage() -> None:
     usage = Usage(
         input_tokens=5,
