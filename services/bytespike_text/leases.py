@@ -49,19 +49,20 @@ class Holds:
         """Renew this hold until it is finished."""
         self._kept[request_id] = (wallet_name(account_id), grant)
 
-    def finish(self, request_id: str, cost_uusd: int) -> Awaitable[Any] | None:
+    def finish(self, request_id: str, cost_uusd: int, *, at_once: bool) -> Awaitable[Any] | None:
         """Replace the hold by the cost (0 gives it back). Best effort, once: if Redis does not
         answer, the lease or the ledger's settlement clears the hold.
 
-        The order has left for Redis when this returns: a client that has its answer may ask again
-        at once, and its slot and money must be free by then. :meth:`confirm` awaits the reply.
+        A client that has its answer may ask again at once, and its slot and money must be free by
+        then: either the answer waits for :meth:`confirm`, or ``at_once`` makes sure that the order
+        has left for Redis when this returns.
         """
         wallet, grant = self._kept.pop(request_id)
         args = finish_args(
             request_id, cost_uusd, admitted_ms=grant.admitted_ms, scopes=grant.scopes
         )
         try:
-            return self._pipe.post("finish", wallet, args)
+            return self._pipe.post("finish", wallet, args, at_once=at_once)
         except KvUnavailable:
             self._metrics.finish_failures.inc()
             return None

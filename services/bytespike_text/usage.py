@@ -133,7 +133,10 @@ class Settlement:
             self.charge_uusd = MicroUsd(0)
             self._books.metrics.spool_refusals.inc()
             _log.error("usage event lost", request_id=event.request_id, reason=str(error))
-        self._finishing = self._books.holds.finish(event.request_id, self.charge_uusd)
+        # A stream's last bytes do not wait for :meth:`finish`; a whole answer does.
+        self._finishing = self._books.holds.finish(
+            event.request_id, self.charge_uusd, at_once=self._reading.stream
+        )
         self._count(ending)
 
     async def finish(self) -> None:

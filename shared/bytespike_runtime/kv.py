@@ -158,12 +158,17 @@ class ScriptPipe:
         sent = self._send(("EVALSHA", self._digests[name], 1, key, *args))
         return await self._reply(sent, name, key, args)
 
-    def post(self, name: str, key: str, args: Sequence[str | int]) -> Awaitable[Any]:
-        """As :meth:`script`, but the command has left for Redis when this returns, so it precedes
-        whatever is written to any other connection from now on. Await the result for the reply.
+    def post(
+        self, name: str, key: str, args: Sequence[str | int], *, at_once: bool
+    ) -> Awaitable[Any]:
+        """As :meth:`script`, but the command is on its way when this returns. Await the result for
+        the reply.
+
+        ``at_once``: it has left, so it precedes whatever is written to any other connection from
+        now on. Otherwise it leaves with all others of this loop turn, for one system call.
         """
         sent = self._send(("EVALSHA", self._digests[name], 1, key, *args))
-        if self._wire is not None:
+        if at_once and self._wire is not None:
             self._wire.flush()
         return self._reply(sent, name, key, args)
 

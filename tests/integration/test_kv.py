@@ -155,7 +155,7 @@ async def test_a_hung_redis_times_out_and_is_used_again_when_it_wakes(
 async def test_a_busy_process_is_not_taken_for_a_hung_redis(redis_url: str) -> None:
     """The answer came in time; only our own loop was too busy to read it."""
     async with pipe_to(redis_url, timeout_s=0.05) as pipe:
-        reply = pipe.post("add", secrets.token_hex(8), [7])
+        reply = pipe.post("add", secrets.token_hex(8), [7], at_once=True)
         time.sleep(0.2)  # noqa: ASYNC251 - the busy loop under test
         assert await reply == 7
         assert pipe.connected
@@ -165,7 +165,7 @@ async def test_what_is_posted_has_left_at_once(redis_url: str) -> None:
     """Seen by somebody else without a single turn of our loop in between."""
     key = secrets.token_hex(8)
     async with pipe_to(redis_url) as pipe:
-        reply = pipe.post("add", key, [7])
+        reply = pipe.post("add", key, [7], at_once=True)
         with redis.Redis.from_url(redis_url) as other:
             deadline = time.monotonic() + 5
             while other.get(key) is None:
