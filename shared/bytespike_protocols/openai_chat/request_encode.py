@@ -103,7 +103,7 @@ class _Writer:
             placed = arranged(self._request.turns, self.report)
         for path, turn in placed:
             written += self._turn(turn, path)
-        if not written or (not self.own and not self._request.turns):
+        if not self.own and all(message["role"] == "system" for message in written):
             # A system prompt alone is no question for most vendors.
             written.append({"role": "user", "content": ""})
         return written

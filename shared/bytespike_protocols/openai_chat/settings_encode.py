@@ -199,9 +199,6 @@ def _tool(tool: Tool, report: Report, *, own: bool) -> Body:
         function["parameters"] = msgspec.Raw(tool.parameters.encode())
     if tool.strict is not None:
         function["strict"] = tool.strict
-    for extra in tool.extras:
-        if not own:
-            report(extra.path, False)
     written: Body = {"type": "function", "function": function}
     if tool.cache is not None and own:
         written["cache_control"] = {"type": "ephemeral", "ttl": tool.cache.ttl or "5m"}

@@ -181,10 +181,11 @@ def test_empty_words_are_left_out() -> None:
         {"role": "assistant", "content": None, "tool_calls": [written_call("toolu_1")]},
         tool_message("toolu_1", ""),
     ]
-    assert messages(system=(Text(text="x"),)) == [
-        {"role": "system", "content": "x"},
-        {"role": "user", "content": ""},
-    ]
+    for turns in ([], [user(" ")]):
+        assert messages(*turns, system=(Text(text="x"),)) == [
+            {"role": "system", "content": "x"},
+            {"role": "user", "content": ""},
+        ]
 
 
 @pytest.mark.parametrize(

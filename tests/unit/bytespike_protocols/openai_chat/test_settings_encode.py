@@ -141,6 +141,12 @@ def test_cache_marks_are_reported_once() -> None:
     assert losses == [("cache_control", "dropped")]
 
 
+def test_extras_of_a_tool_are_reported() -> None:
+    eager = Extra(path="tools[0].eager_input_streaming", value=Json("true"))
+    _, losses = encode(user("x"), tools=(Tool(name="f", extras=(eager,)),))
+    assert losses == [("tools[0].eager_input_streaming", "dropped")]
+
+
 def test_asking_for_json_says_the_word() -> None:
     output = JsonFormat()
     assert messages(user("x"), output=output)[0] == {"role": "system", "content": "Answer in JSON."}
