@@ -35,6 +35,13 @@ _JSON = "application/json"
 
 def decode_request(body: bytes, hints: RouteHints) -> Request:
     """Raises ``BadClientMessage`` with the path of the field at fault."""
+    try:
+        return _decode(body, hints)
+    except RecursionError:
+        raise BadClientMessage("", "the body is nested too deeply") from None
+
+
+def _decode(body: bytes, hints: RouteHints) -> Request:
     shallow(body)  # refuses repeated keys, which a plain decoder would resolve in silence
     _check_text(body)
     if not hints.model:

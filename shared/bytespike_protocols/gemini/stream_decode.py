@@ -121,6 +121,7 @@ class GeminiStreamDecoder:
             return []
         if self._finish is None:
             raise BadUpstreamMessage("the stream ended without a finish reason")
+        self._cite_late()
         self._close_block()
         self._emit(Ended(stop=self._finish, usage=self._counted()))
         return self._take()
@@ -242,6 +243,15 @@ class GeminiStreamDecoder:
             for citation in self._pending:
                 self._emit(CitationDelta(index=self._index, citation=citation))
             self._pending.clear()
+
+    def _cite_late(self) -> None:
+        """Sources that came when their text was already closed: better at the end than lost."""
+        if self._pending and self._open is not Text:
+            self._close_block()
+            self._opened(Text(text=""))
+            self._open = Text
+        self._texts = True
+        self._cite()
 
     def _close_block(self) -> None:
         if self._open is not None:
