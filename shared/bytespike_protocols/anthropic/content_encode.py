@@ -222,7 +222,7 @@ def _refusal(draft: Draft, block: Refusal, path: str) -> Wire | None:
 
 def _foreign(draft: Draft, block: Foreign, path: str) -> Any:
     if block.dialect is not Dialect.ANTHROPIC:
-        raise Unrepresentable(path, f"{block.kind} is known to its own protocol only")
+        raise Unrepresentable(path, "this kind of block is known to its own protocol only")
     return raw(block.value)
 
 

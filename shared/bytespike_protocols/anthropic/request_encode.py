@@ -123,7 +123,7 @@ def _server_tool(draft: Draft, tool: ServerTool, path: str) -> Any:
     if tool.dialect is Dialect.ANTHROPIC:
         return raw(tool.value)
     if tool.kind != "web_search":
-        raise Unrepresentable(path, f"{tool.kind} runs at another vendor")
+        raise Unrepresentable(path, "this tool runs at another vendor")
     draft.lose(path, "emulated")
     return dict(_WEB_SEARCH)
 
