@@ -1,4 +1,6 @@
-"""Recorded exchanges of the Responses API. They live beside the checkout and are no part of it."""
+"""Exchanges of the Responses API: a few of our own making, and recordings, which live beside the
+checkout and are no part of it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from bytespike_protocols.sse import FrameSplitter
 
 __all__ = ["CASES", "Case", "context_for", "cut", "decode_pieces", "encode_events"]
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "openai-responses"
+_ROOT = Path(__file__).parents[2]
+OWN = _ROOT / "tests" / "contract" / "openai_responses"
+CORPUS = _ROOT.parent / "shared" / "corpus" / "openai-responses"
 REQUEST_ID = "req_01K9Z8Q4W3E5R7T9Y1A2S3D4F5"
 
 
@@ -46,7 +50,7 @@ def _read(path: Path) -> Case:
     )
 
 
-CASES = [_read(path) for path in sorted(CORPUS.glob("*.json"))]
+CASES = [_read(path) for folder in (OWN, CORPUS) for path in sorted(folder.glob("*.json"))]
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:

@@ -73,8 +73,9 @@ def check_stream(stream: bytes | str, *, strict: bool = False) -> CheckedStream:
     """
     text = stream.decode() if isinstance(stream, bytes) else stream
     walk = _Walk(strict)
-    frames = [frame for frame in text.replace("\r\n", "\n").split("\n\n") if frame.strip("\n")]
-    for number, frame in enumerate(frames):
+    frames = [frame.strip("\n") for frame in text.replace("\r\n", "\n").split("\n\n")]
+    # Comments keep the connection alive and belong to no event.
+    for number, frame in enumerate(frame for frame in frames if frame and frame[0] != ":"):
         try:
             walk.step(*_read(frame))
         except GrammarError as error:
@@ -83,7 +84,7 @@ def check_stream(stream: bytes | str, *, strict: bool = False) -> CheckedStream:
 
 
 def _read(frame: str) -> tuple[str, Json]:
-    lines = frame.strip("\n").split("\n")
+    lines = frame.split("\n")
     data = [line for line in lines if line.startswith("data: ")]
     if len(data) != 1:
         raise GrammarError("not one data line")

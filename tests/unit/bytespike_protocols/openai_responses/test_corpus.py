@@ -157,7 +157,7 @@ def normal_form(body: dict[str, Any]) -> dict[str, Any]:
         del body["tools"]
     if body.get("text") == {"format": {"type": "text"}}:
         del body["text"]
-    if "user" in body:
+    if "user" in body and "safety_identifier" not in body:
         body["safety_identifier"] = body.pop("user")
     items = body.get("input", [])
     if isinstance(items, str):
