@@ -65,6 +65,8 @@ def test_every_call_is_answered_at_once_and_nothing_else_is(
     encoded = CODEC.encode_request(request, model="m")
     CODEC.decode_request(encoded.body, RouteHints())
     messages = json.loads(encoded.body)["messages"]
+    # Only a question that has nobody's words may be empty.
+    wordless = all(message["role"] == "system" for message in messages[:-1])
     waiting: set[str] = set()
     for message in messages:
         if message["role"] == "tool":
@@ -76,7 +78,7 @@ def test_every_call_is_answered_at_once_and_nothing_else_is(
         calls = message.get("tool_calls", [])
         waiting = {call["id"] for call in calls}
         assert all(len(call["id"]) <= 40 for call in calls)
-        assert message["content"] or calls or message["role"] == "assistant" or len(messages) == 1
+        assert message["content"] or calls or message["role"] == "assistant" or wordless
     assert not waiting
     # No picture is lost on the way.
     given_count = sum(json.dumps(_plain(turn)).count("https://x.test/a.png") for turn in turns)
