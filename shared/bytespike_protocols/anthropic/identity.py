@@ -42,7 +42,10 @@ class Identities:
         """A tool's name."""
         if name not in self._names:
             good = len(name) <= _NAME_LIMIT and _GOOD.fullmatch(name)
-            self._names[name] = name if good else _rewrite(name)
+            safe = name if good else _rewrite(name)
+            while safe in self._names.values():
+                safe = _rewrite(safe)
+            self._names[name] = safe
         return self._names[name]
 
     def call(self, call_id: str) -> str:
