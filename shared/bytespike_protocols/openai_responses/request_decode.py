@@ -47,9 +47,7 @@ def decode_request(body: bytes) -> Request:
     given = _input(fields, instructed=instructions is not None)
     leading = () if instructions is None else (Text(text=instructions),)
     include = _include(fields, extras)
-    if fields.boolean("store"):
-        # Not to store is what a translation does anyway; only the wish to store can be lost.
-        extras.append(Extra(path="store", value=Json("true")))
+    extras += _departures(fields)
     request = Request(
         dialect=Dialect.OPENAI_RESPONSES,
         model=model,
@@ -91,6 +89,17 @@ def _include(fields: Fields, extras: list[Extra]) -> list[str]:
     if rest:
         extras.append(Extra(path="include", value=Json(msgspec.json.encode(rest).decode())))
     return names
+
+
+def _departures(fields: Fields) -> list[Extra]:
+    """Settings of which only one side can be lost: what a translation does anyway is not said."""
+    wishes = [name for name in ("background", "store") if fields.boolean(name)]
+    extras = [Extra(path=name, value=Json("true")) for name in wishes]
+    truncation = fields.text("truncation")
+    if truncation not in (None, "disabled"):
+        value = Json(msgspec.json.encode(truncation).decode())
+        extras.append(Extra(path="truncation", value=value))
+    return extras
 
 
 def _limit(fields: Fields) -> int | None:

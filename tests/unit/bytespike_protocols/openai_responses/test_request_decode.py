@@ -191,3 +191,16 @@ def test_a_free_form_tool_is_a_function_of_one_text() -> None:
     again, losses = encode(asked)
     assert {name: again[name] for name in body} == body | {"model": "gpt-5"}
     assert losses == []
+
+
+def test_what_a_translation_does_anyway_is_no_loss() -> None:
+    settled = {"store": False, "background": False, "truncation": "disabled", "include": []}
+    plain = CODEC.decode_request(b'{"model":"m","input":"q"}', RouteHints())
+    body = json.dumps({"model": "m", "input": "q"} | settled).encode()
+    assert CODEC.decode_request(body, RouteHints()) == plain
+    wished = json.dumps({"model": "m", "input": "q", "store": True, "truncation": "auto"}).encode()
+    extras = CODEC.decode_request(wished, RouteHints()).extras
+    assert [(extra.path, extra.value) for extra in extras] == [
+        ("store", "true"),
+        ("truncation", '"auto"'),
+    ]
