@@ -6,6 +6,8 @@ stand behind other parts are moved to the front, where everybody else wants them
 
 from __future__ import annotations
 
+from typing import NamedTuple, TypeGuard
+
 import msgspec
 
 from bytespike_protocols.errors import BadClientMessage
@@ -57,16 +59,24 @@ def _decode_content(content: Fields, calls: CallBook) -> tuple[Turn, list[Extra]
         raise BadClientMessage(content.at("role"), "must be user or model")
     parts = [_decode_part(Fields(raw, path), calls) for path, raw in content.items("parts") or ()]
     # Stable: results first, everything else in its order.
-    parts.sort(key=lambda part: not isinstance(part[0], ToolResult))
+    parts.sort(key=lambda part: not isinstance(part.block, ToolResult))
     parts = _join_thoughts(parts)
     extras = list(content.rest())
-    for index, (_, part) in enumerate(parts):
+    for index, part in enumerate(parts):
         place = f"{content.path}.parts[{index}]"
         extras += [
             Extra(path=place + extra.path.removeprefix(part.path), value=extra.value)
             for extra in part.left
         ]
-    return Turn(role=_ROLES[role], blocks=tuple(block for block, _ in parts)), extras
+    return Turn(role=_ROLES[role], blocks=tuple(part.block for part in parts)), extras
+
+
+class _Part(NamedTuple):
+    """A part's block, and what the block does not hold of it."""
+
+    block: Block
+    path: str
+    left: tuple[Extra, ...] = ()
 
 
 def _join_thoughts(parts: list[_Part]) -> list[_Part]:
@@ -74,32 +84,26 @@ def _join_thoughts(parts: list[_Part]) -> list[_Part]:
     pieces with its signature last: only whole does it match the signature.
     """
     joined: list[_Part] = []
-    for block, left in parts:
-        whole = block
+    for part in parts:
+        whole = part.block
         if isinstance(whole, Thinking) and whole.opaque and whole.opaque.issuer != Dialect.GEMINI:
-            while joined and isinstance(thought := joined[-1][0], Thinking) and not thought.opaque:
-                whole = Thinking(text=thought.text + whole.text, opaque=whole.opaque)
+            while joined and _is_unsigned_thought(before := joined[-1].block):
+                whole = Thinking(text=before.text + whole.text, opaque=whole.opaque)
                 joined.pop()
-        joined.append((whole, left))
+        joined.append(part._replace(block=whole))
     return joined
 
 
-class _Left(msgspec.Struct, frozen=True):
-    """What a part's block does not hold."""
-
-    path: str
-    left: tuple[Extra, ...] = ()
-
-
-_Part = tuple[Block, _Left]
+def _is_unsigned_thought(block: Block) -> TypeGuard[Thinking]:
+    return isinstance(block, Thinking) and block.opaque is None
 
 
 def _decode_part(part: Fields, calls: CallBook) -> _Part:
     inside: list[Extra] = []
     block = _data_block(part, calls, inside)
     if isinstance(block, Foreign):
-        return block, _Left(part.path)
-    return block, _Left(part.path, (*inside, *part.rest()))
+        return _Part(block, part.path)
+    return _Part(block, part.path, (*inside, *part.rest()))
 
 
 def _data_block(part: Fields, calls: CallBook, inside: list[Extra]) -> Block:

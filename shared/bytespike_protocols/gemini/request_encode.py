@@ -25,8 +25,13 @@ from bytespike_protocols.ir import (
 __all__ = ["encode_request"]
 
 _MAX_STOP_SEQUENCES = 5
-_TIERS = {"flex": "flex", "priority": "priority", "default": "standard", "standard": "standard"}
-_TIERS["standard_only"] = "standard"
+_TIERS = {
+    "default": "standard",
+    "flex": "flex",
+    "priority": "priority",
+    "standard": "standard",
+    "standard_only": "standard",
+}
 _MODES = {"auto": "AUTO", "any": "ANY", "named": "ANY", "none": "NONE"}
 
 

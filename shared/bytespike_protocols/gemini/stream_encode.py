@@ -42,6 +42,7 @@ from bytespike_protocols.ir import (
     Json,
     Opaque,
     RedactedThinking,
+    Refusal,
     StopReason,
     Text,
     Thinking,
@@ -50,6 +51,8 @@ from bytespike_protocols.ir import (
 )
 
 __all__ = ["GeminiStreamEncoder"]
+
+Opening = Text | Thinking | RedactedThinking | ToolUse | Refusal | Foreign
 
 _CODE_BY_KIND = {
     "overloaded": "upstream_overloaded",
@@ -89,7 +92,7 @@ class GeminiStreamEncoder:
         self._sent = False
         self._broken_call = False
         self._sources = GroundingWriter()
-        self._block: Any = None
+        self._block: Opening | None = None
         self._pieces: list[str] = []
         self._citations: list[Json] = []
         self._opaque: Opaque | None = None

@@ -68,9 +68,11 @@ def test_requests_survive_the_way_through(case: Case) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Without what means nothing: empty objects, case of enums, snake_case and nulls."""
+    """Without what means nothing: empty objects, case of enums, snake_case, nulls, the default role."""
     if isinstance(value, dict):
         items = {camel(key): plain(item) for key, item in value.items()}
+        if items.get("role") in ("USER", "FUNCTION"):
+            del items["role"]
         return {k: v for k, v in items.items() if v not in ({}, "", None) or k == "args"}
     if isinstance(value, list):
         return [plain(item) for item in value]
