@@ -327,17 +327,17 @@ class Connection(asyncio.Protocol):
 
     async def _write_slices(self, head: bytes, body: bytes) -> None:
         self._sending = True
-        self._transport.write(head)
         rest = memoryview(body)
-        while rest:
-            if self._head is None:
-                return  # answered or lost before everything was sent: never to be reused
-            self._transport.write(rest[:_SLICE_BYTES])
-            rest = rest[_SLICE_BYTES:]
+        # The head does not travel alone: it would wake the server for nothing.
+        self._transport.writelines((head, rest[:_SLICE_BYTES]))
+        while rest := rest[_SLICE_BYTES:]:
             if self._writing_paused:
                 self._drained = self._loop.create_future()
                 await self._drained
                 self._drained = None
+            if self._head is None:
+                return  # answered or lost before everything was sent: never to be reused
+            self._transport.write(rest[:_SLICE_BYTES])
         self._sending = False
 
     def _wake_writer(self) -> None:
