@@ -87,9 +87,11 @@ def _join_thoughts(parts: list[_Part]) -> list[_Part]:
     for part in parts:
         whole = part.block
         if isinstance(whole, Thinking) and whole.opaque and whole.opaque.issuer != Dialect.GEMINI:
+            texts = [whole.text]
             while joined and _is_unsigned_thought(before := joined[-1].block):
-                whole = Thinking(text=before.text + whole.text, opaque=whole.opaque)
+                texts.append(before.text)
                 joined.pop()
+            whole = Thinking(text="".join(reversed(texts)), opaque=whole.opaque)
         joined.append(part._replace(block=whole))
     return joined
 
@@ -152,7 +154,10 @@ def _call(part: Fields, call: Fields, calls: CallBook, inside: list[Extra]) -> T
 
 
 def _result(answer: Fields, calls: CallBook, inside: list[Extra]) -> ToolResult:
-    call_id, name = calls.result(answer.string("id"), answer.string("name"))
+    call_id, name = answer.string("id"), answer.string("name")
+    if not (call_id or name):
+        raise BadClientMessage(answer.at("name"), "field required")
+    call_id, name = calls.result(call_id, name)
     is_error, content = _read_response(answer.object("response"))
     for path, raw in answer.items("parts") or ():
         content = (*content, _result_part(Fields(raw, path), inside))

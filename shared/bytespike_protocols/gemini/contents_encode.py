@@ -67,7 +67,7 @@ class ContentsEncoder:
         self._turns = request.turns
         self._own = request.dialect is Dialect.GEMINI
         self._model = model
-        self._extras = extras
+        self._extras = _by_owner(extras)
         self._losses = losses
         self._names = {
             block.id: block.name
@@ -105,14 +105,12 @@ class ContentsEncoder:
             parts.append({"text": "", "thoughtSignature": self._signature})
             self._signature = None
         content = {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
-        self._write_extras(content, ("contents", index), deep=False)
+        self._write_extras(content, ("contents", index))
         return content
 
-    def _write_extras(self, target: Content, prefix: Path, *, deep: bool = True) -> None:
-        for steps, value in self._extras.items():
-            inner = steps[len(prefix) :]
-            if steps[: len(prefix)] == prefix and (deep or inner[0] != "parts"):
-                write_at(target, inner, value)
+    def _write_extras(self, target: Content, owner: Path) -> None:
+        for steps, value in self._extras.get(owner, ()):
+            write_at(target, steps, value)
 
     def _parts(self, block: Block, path: str) -> list[Part]:
         if getattr(block, "cache", None) is not None:
@@ -179,13 +177,13 @@ class ContentsEncoder:
         name = block.name or self._names.get(block.id)
         if name is None:
             raise Unrepresentable(path, "Gemini binds results by name, and no call has this id")
-        texts, media = [], []
+        texts: list[str] = []
+        media: list[Part] = []
         for number, item in enumerate(block.content):
             inner = f"{path}.content[{number}]"
-            if isinstance(item, Text):
-                texts.append(item.text)
-            else:
-                media += self._parts(item, inner)
+            made = [{"text": item.text}] if isinstance(item, Text) else self._parts(item, inner)
+            texts += [part["text"] for part in made if isinstance(part, dict) and "text" in part]
+            media += [part for part in made if not _is(part, "text")]
         answer: Content = {"name": escape_name(name, f"{path}.name")}
         answer["response"] = _response(texts, is_error=block.is_error)
         if not is_made_up(block.id):
@@ -214,6 +212,15 @@ class ContentsEncoder:
                 parts += self._parts(inner, f"{path}.source.blocks[{number}]")
             return parts
         return [*parts, media_part(block, path, own=self._own)]
+
+
+def _by_owner(extras: Extras) -> dict[Path, list[tuple[Path, Json]]]:
+    """The extras of contents and of parts, each under the path of what they belong to."""
+    owned: dict[Path, list[tuple[Path, Json]]] = {}
+    for steps, value in extras.items():
+        length = 4 if steps[2:3] == ("parts",) and len(steps) > 4 else 2
+        owned.setdefault(steps[:length], []).append((steps[length:], value))
+    return owned
 
 
 def _with_signature(part: Content, signature: str | None) -> Part:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 
 from bytespike_protocols.errors import Unrepresentable
 
@@ -51,25 +52,33 @@ class CallBook:
     order. Made-up ids count through the whole conversation, so they stay when it grows.
     """
 
-    __slots__ = ("_made_up", "_open")
+    __slots__ = ("_made_up", "_open", "_waiting")
 
     def __init__(self) -> None:
         self._made_up = 0
-        self._open: list[tuple[str, str]] = []
+        self._open: dict[str, str] = {}
+        self._waiting: dict[str, deque[str]] = {}
 
     def call(self, call_id: str | None, name: str) -> str:
         """Enter a call; its id, made up if it has none."""
         known = call_id or self._make_up()
-        self._open.append((known, name))
+        self._open[known] = name
+        self._waiting.setdefault(name, deque()).append(known)
         return known
 
     def result(self, call_id: str | None, name: str | None) -> tuple[str, str | None]:
-        """Id and name of the call a result answers."""
-        for index, (open_id, open_name) in enumerate(self._open):
-            if call_id == open_id or (not call_id and name in (None, open_name)):
-                del self._open[index]
-                return open_id, name or open_name
-        return call_id or self._make_up(), name
+        """Id and name of the call a result answers; one of the two must be given."""
+        known = call_id or self._oldest(name) or self._make_up()
+        called = self._open.pop(known, None)
+        return known, name or called
+
+    def _oldest(self, name: str | None) -> str | None:
+        waiting = self._waiting.get(name or "")
+        while waiting:
+            call_id = waiting.popleft()
+            if call_id in self._open:
+                return call_id
+        return None
 
     def _make_up(self) -> str:
         self._made_up += 1

@@ -29,6 +29,8 @@ _READ = {"type", "properties", "items", "anyOf", "oneOf", "allOf", "enum", "cons
 _STRING_FORMATS = {"enum", "date-time"}
 #: No schema of a person's is nested deeper; a recursive one is.
 _MAX_DEPTH = 32
+#: References written out can grow a small schema without bound; the vendor's limit lies far below.
+_MAX_NODES = 5000
 
 
 def from_google(text: Json) -> Json:
@@ -94,16 +96,18 @@ _CAMEL = {
 class _Upper:
     """One schema on its way to Google's form."""
 
-    __slots__ = ("_path", "_root", "lost")
+    __slots__ = ("_nodes", "_path", "_root", "lost")
 
     def __init__(self, root: Node, path: str) -> None:
         self._root = root
         self._path = path
+        self._nodes = 0
         self.lost: set[str] = set()
 
     def convert(self, node: Any, depth: int) -> Node:
-        if depth > _MAX_DEPTH:
-            raise Unrepresentable(self._path, "this model takes no recursive schema")
+        self._nodes += 1
+        if depth > _MAX_DEPTH or self._nodes > _MAX_NODES:
+            raise Unrepresentable(self._path, "this model takes no recursive or so large a schema")
         if not isinstance(node, dict):
             # true and {} allow anything: Google's way of saying so is a schema without a type.
             return {}

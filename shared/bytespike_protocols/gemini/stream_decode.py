@@ -51,6 +51,7 @@ __all__ = ["GeminiStreamDecoder"]
 _answer = msgspec.json.Decoder(Answer)
 _part = msgspec.json.Decoder(AnswerPart)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -157,10 +158,9 @@ class GeminiStreamDecoder:
             except _BROKEN as error:
                 raise BadUpstreamMessage(f"not a part of a Gemini answer: {error}") from None
         self._cite()
-        if candidate.finish_reason:
-            self._finish = stop_of(
-                candidate.finish_reason, candidate.finish_message, called=self._calls > 0
-            )
+        reason = candidate.finish_reason
+        if reason and reason != _UNSPECIFIED:
+            self._finish = stop_of(reason, candidate.finish_message, called=self._calls > 0)
 
     def _ground(self, candidate: Candidate) -> None:
         grounding = candidate.grounding_metadata

@@ -68,7 +68,7 @@ def test_requests_survive_the_way_through(case: Case) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Without what means nothing: empty objects, case of enums, snake_case, nulls, the default role."""
+    """Without what means nothing: empty objects, nulls, the default role, spelling of names."""
     if isinstance(value, dict):
         items = {camel(key): plain(item) for key, item in value.items()}
         if items.get("role") in ("USER", "FUNCTION"):

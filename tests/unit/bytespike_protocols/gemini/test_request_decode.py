@@ -72,6 +72,11 @@ def ask(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
             "must be an object",
         ),
         (
+            ask({"functionResponse": {"response": {}}}),
+            "contents[0].parts[0].functionResponse.name",
+            "field required",
+        ),
+        (
             ask({"functionResponse": {"name": "f", "response": "text"}}),
             "contents[0].parts[0].functionResponse.response",
             "must be an object",

@@ -150,6 +150,18 @@ def test_pictures_in_results_go_where_the_model_takes_them() -> None:
     assert losses == [("turns[2].blocks[0].content", "emulated")]
 
 
+def test_words_about_a_document_in_a_result_are_part_of_the_result() -> None:
+    found = contents(
+        HELLO,
+        Turn(role="assistant", blocks=calls("x")),
+        Turn(role="user", blocks=(result("x", Document(source=PDF, title="T"), Text(text="a")),)),
+        model="gemini-3-flash-preview",
+    )
+    answer = found[2]["parts"][0]["functionResponse"]
+    assert answer["response"] == {"output": "T\na"}
+    assert [list(part) for part in answer["parts"]] == [["inlineData"]]
+
+
 def test_signatures_go_to_their_issuer_only() -> None:
     own = Turn(role="assistant", blocks=calls("x", opaque=GOOGLE))
     foreign = Turn(role="assistant", blocks=calls("x", opaque=CLAUDE))

@@ -80,9 +80,16 @@ def test_json_schema_in_googles_words(schema: Any, google: Any, lost: set[str]) 
     assert set(missing) == lost
 
 
+#: A few lines that are 2**15 nodes when written out.
+DOUBLING = {
+    f"T{level}": {"anyOf": [{"$ref": f"#/$defs/T{level + 1}"}] * 2} for level in range(14)
+} | {"T14": {"type": "string"}}
+
+
 @pytest.mark.parametrize(
     "schema",
     [
+        {"$defs": DOUBLING, "$ref": "#/$defs/T0"},
         {"$ref": "#"},
         {"$defs": {"T": {"properties": {"t": {"$ref": "#/$defs/T"}}}}, "$ref": "#/$defs/T"},
         {"$ref": "https://elsewhere.test/schema"},
