@@ -84,6 +84,8 @@ class _RequestEncoder:
             if text.cache is not None:
                 self._lose(f"system[{index}].cache")
         parts = [{"text": text.text} for text in self._request.system if text.text or self._own]
+        if not (parts or body["contents"]):
+            raise Unrepresentable("turns", "Gemini answers nothing but words, media or results")
         if not parts:
             return
         if body["contents"]:

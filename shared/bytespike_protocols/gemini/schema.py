@@ -135,7 +135,8 @@ class _Upper:
             raise Unrepresentable(self._path, "a schema may refer only to its own $defs")
         for step in reference.removeprefix("#").strip("/").split("/"):
             if step:
-                node = node.get(step) if isinstance(node, dict) else None
+                name = step.replace("~1", "/").replace("~0", "~")
+                node = node.get(name) if isinstance(node, dict) else None
         if not isinstance(node, dict):
             raise Unrepresentable(self._path, "a $ref of the schema leads nowhere")
         return node

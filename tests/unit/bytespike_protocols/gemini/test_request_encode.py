@@ -294,6 +294,12 @@ def test_instructions_lead_or_are_the_users_words() -> None:
     assert losses == [("system", "emulated")]
 
 
+def test_a_request_without_anything_in_it_is_refused() -> None:
+    with pytest.raises(Unrepresentable) as caught:
+        encode(Turn(role="user", blocks=(Text(text=""),)))
+    assert caught.value.path == "turns"
+
+
 def test_tools_and_choice() -> None:
     tools = (
         Tool(name="x", description="does x", parameters=SCHEMA, strict=True),

@@ -131,3 +131,8 @@ def test_googles_words_as_json_schema(google: Any, schema: Any) -> None:
 def test_a_schema_in_plain_words_is_left_alone() -> None:
     written = Json('{ "type" : "object", "properties" : {} }')
     assert from_google(written) is written
+
+
+def test_references_may_hold_slashes() -> None:
+    schema = {"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "boolean"}}}
+    assert to_google(text(schema), "") == ('{"type":"BOOLEAN"}', ())
