@@ -17,7 +17,7 @@ from bytespike_cli.home import Home
 from bytespike_cli.servers import NatsServer, RedisServer
 from bytespike_contracts import holds
 from bytespike_contracts.settlement import Outcome
-from bytespike_runtime.http_client import ResponseBroken
+from bytespike_runtime.http_client import Origin, ResponseBroken
 from tests.integration import text_setup as setup
 from tests.integration.text_setup import running_text
 from tests.support.raw_http import eventually
@@ -182,6 +182,44 @@ async def test_a_drain_that_takes_too_long_cuts_and_settles(
         event = await text.event(principal)
         assert (event.outcome, event.charge_uusd) == (Outcome.BROKE_UPSTREAM, 0)
         assert (await text.released(principal)).pending_uusd == 0
+
+
+async def test_a_drain_waits_for_a_request_whose_client_has_left(
+    tmp_path: Path, redis_url: str, nats_url: str
+) -> None:
+    """No connection tells of it any more; it is read to its end for the exact usage."""
+    parts = (setup.START + setup.BLOCK + setup.DELTA, setup.message_delta() + setup.STOP)
+    async with running_text(
+        tmp_path, redis_url=redis_url, nats_url=nats_url, channels=['disconnect = "drain"']
+    ) as text:
+        async with process(text, nats_url=nats_url) as (url, child):
+            text.vendor.answer(setup.paused_stream(*parts))
+            principal = await text.admit()
+            response = await setup.at(text, url).open(principal, stream=True)
+            await response.chunk(idle_timeout_s=5)
+            response.abort()
+            child.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                while await reachable(url):
+                    pass
+            for _ in parts:
+                text.vendor.next()
+            async with asyncio.timeout(10):
+                assert await child.wait() == 0
+        event = await text.event(principal)
+        assert (event.outcome, event.estimated) == (Outcome.CLIENT_LEFT_LATE, False)
+        assert (await text.released(principal)).slots_in_use == 0
+
+
+async def reachable(url: str) -> bool:
+    origin, _ = Origin.parse(url)
+    try:
+        _, writer = await asyncio.open_connection(origin.host, origin.port)
+    except OSError:
+        return False
+    writer.close()
+    await asyncio.sleep(0.01)
+    return True
 
 
 async def until_refused(text: setup.TextUnderTest) -> None:
