@@ -9,7 +9,7 @@ import msgspec
 from bytespike_protocols.codec import RouteHints
 from bytespike_protocols.errors import BadClientMessage
 from bytespike_protocols.gemini.contents_decode import decode_contents
-from bytespike_protocols.gemini.fields import Fields, json_text
+from bytespike_protocols.gemini.fields import Fields
 from bytespike_protocols.gemini.schema import from_google
 from bytespike_protocols.ir import (
     Dialect,
@@ -179,7 +179,7 @@ def _sampling(config: Fields) -> Sampling:
 def _output(config: Fields) -> JsonFormat | None:
     """JSON only: other media types (``text/x.enum``) and their schemas stay extras."""
     mime_type = config.peek("responseMimeType")
-    if mime_type is None or json_text(mime_type) != f'"{_JSON}"':
+    if mime_type is None or msgspec.json.decode(mime_type) != _JSON:
         return None
     config.string("responseMimeType")
     schema = config.json("responseJsonSchema")
