@@ -41,7 +41,7 @@ class Rig:
     gateway: Target
     proxy: Target
     direct: Target
-    proxy_pid: int
+    proxy_child: Child
 
     @property
     def targets(self) -> tuple[Target, Target, Target]:
@@ -52,7 +52,17 @@ class Rig:
         """Of everything that runs for the gateway, and of the proxy."""
         children = {name: part.child for name, part in self.stack.parts.items()}
         pids = {name: child.pid for name, child in children.items() if child is not None}
-        return {**pids, "proxy": self.proxy_pid}
+        return {**pids, "proxy": self.proxy_child.pid}
+
+    async def restart(self) -> None:
+        """Fresh processes on the path and a fresh proxy: what earlier scenarios left is gone."""
+        for name in reversed(PATH_SERVICES):
+            await self.stack.restart(name)
+        self.proxy_child.kill()
+        self.proxy_child.spawn()
+        await self.proxy_child.ready(
+            lambda: _answers(self.client, self.proxy.url), timeout_s=_READY_TIMEOUT_S
+        )
 
     async def seen(self) -> int:
         """Messages the vendor has answered so far."""
@@ -104,7 +114,7 @@ async def running_rig(folder: Path) -> AsyncIterator[Rig]:
                 gateway=_target("gateway", stack.base_url, key),
                 proxy=_target("proxy", proxy_url, _VENDOR_KEY),
                 direct=_target("direct", vendor_url, _VENDOR_KEY),
-                proxy_pid=proxy.pid,
+                proxy_child=proxy,
             )
     finally:
         await client.close()

@@ -8,7 +8,7 @@ import asyncio
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.bench.load import Load, Target, Timing, message
@@ -159,29 +159,37 @@ async def ttft(rig: Rig, effort: Effort) -> list[Row]:
 
 async def idle_memory(rig: Rig, effort: Effort) -> list[Row]:
     """Memory of open streams on which nothing happens, in processes that were never busier."""
-    for name in reversed(PATH_SERVICES):
-        await rig.stack.restart(name)
+    await rig.restart()
     await rig.pace(events=1, interval_ms=60_000)
-    load = Load(rig.client, rig.gateway, message(stream=True))
-    async with load.held_open(effort.idle_streams // 10):
-        pass  # allocator arenas and connection pools of the first streams are not what counts
-    await asyncio.sleep(1.0)
-    before = {name: rss_bytes(rig.pids[name]) for name in PATH_SERVICES}
-    async with load.held_open(effort.idle_streams):
-        grown = {name: rss_bytes(rig.pids[name]) - before[name] for name in PATH_SERVICES}
-    per_stream = {name: grown[name] / effort.idle_streams / 1000 for name in PATH_SERVICES}
+    ours = await _grown_kb(rig, effort, rig.gateway, PATH_SERVICES)
+    proxy = await _grown_kb(rig, effort, rig.proxy, ("proxy",))
     return [
         Row(
             measure=f"memory of an idle stream (of {effort.idle_streams:,})",
             unit="KB",
-            gateway=sum(per_stream.values()),
+            gateway=sum(ours.values()),
+            proxy=proxy["proxy"],
             budget=45,
         ),
         *(
             Row(measure=f"  of it {name}", unit="KB", gateway=kilobytes)
-            for name, kilobytes in per_stream.items()
+            for name, kilobytes in ours.items()
         ),
     ]
+
+
+async def _grown_kb(
+    rig: Rig, effort: Effort, target: Target, processes: Sequence[str]
+) -> dict[str, float]:
+    """What each open stream adds to the resident memory of each process, in KB."""
+    load = Load(rig.client, target, message(stream=True))
+    async with load.held_open(effort.idle_streams // 10):
+        pass  # allocator arenas and connection pools of the first streams are not what counts
+    await asyncio.sleep(1.0)
+    before = {name: rss_bytes(rig.pids[name]) for name in processes}
+    async with load.held_open(effort.idle_streams):
+        grown = {name: rss_bytes(rig.pids[name]) - before[name] for name in processes}
+    return {name: grown[name] / effort.idle_streams / 1000 for name in processes}
 
 
 async def settlement(rig: Rig, effort: Effort) -> list[Row]:
