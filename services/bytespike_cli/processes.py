@@ -121,9 +121,16 @@ class Child:
         self.kill()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal (e.g. SIGSTOP); one that has ended is left alone."""
-        if self._process is not None:
-            self._process.send_signal(number)
+        """Send a signal; one that has ended is left alone. After SIGSTOP, none of its threads runs
+        any more when this returns.
+        """
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        if number == signal.SIGSTOP and self.running:
+            # The kernel stops threads one by one; a server still answers until it reports that.
+            # WEXITED: one that is dying will never stop. WNOWAIT: reaping it is not our business.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def kill(self) -> None:
         """``kill -9`` and reap: when this returns the process is gone."""
