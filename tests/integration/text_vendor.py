@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tests.support.raw_http import Peer
+from tests.support.raw_http import Peer, Received, answer_bytes, chunk
 
 __all__ = [
     "BLOCK",
@@ -100,18 +100,8 @@ MESSAGE = msgspec.json.encode(
 
 
 @dataclass(frozen=True)
-class Ask:
+class Ask(Received):
     """One request as a vendor got it."""
-
-    head: bytes
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        for line in self.head.decode().split("\r\n")[1:]:
-            found, _, value = line.partition(":")
-            if found.lower() == name:
-                return value.strip()
-        return None
 
     @property
     def target(self) -> str:
@@ -129,13 +119,7 @@ def whole(
     **headers: str,
 ) -> Reply:
     """A complete body; ``x_name`` becomes the header ``x-name``."""
-    lines = [
-        f"HTTP/1.1 {status} X",
-        f"content-type: {content_type}",
-        f"content-length: {len(body)}",
-        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
-    ]
-    raw = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    raw = answer_bytes(body, status=status, content_type=content_type, headers=headers)
 
     async def reply(_: Vendor, peer: Peer) -> None:
         await peer.send(raw)
@@ -147,11 +131,6 @@ STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
-
-
-def chunk(data: bytes) -> bytes:
-    """One HTTP chunk; empty data is the end of the body."""
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def stream(*parts: bytes, end: bool = True) -> Reply:

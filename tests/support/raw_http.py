@@ -9,15 +9,59 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from bytespike_runtime.http_client import HttpResponse
 
-__all__ = ["Peer", "RawServer", "Script", "collect", "eventually", "raw_server"]
+__all__ = [
+    "Peer",
+    "RawServer",
+    "Received",
+    "Script",
+    "answer_bytes",
+    "chunk",
+    "collect",
+    "eventually",
+    "raw_server",
+]
 
 Script = Callable[["Peer"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as a server got it."""
+
+    head: bytes
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The first value of ``name`` (lower case), or None."""
+        for line in self.head.decode().split("\r\n")[1:]:
+            found, _, value = line.partition(":")
+            if found.lower() == name:
+                return value.strip()
+        return None
+
+
+def answer_bytes(
+    body: bytes, *, status: int, content_type: str, headers: Mapping[str, str]
+) -> bytes:
+    """A complete answer; ``x_name`` among ``headers`` becomes the header ``x-name``."""
+    lines = [
+        f"HTTP/1.1 {status} X",
+        f"content-type: {content_type}",
+        f"content-length: {len(body)}",
+        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def chunk(data: bytes) -> bytes:
+    """One HTTP chunk; empty data is the end of the body."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 @dataclass(eq=False)

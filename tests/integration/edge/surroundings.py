@@ -37,7 +37,7 @@ from bytespike_runtime.bus import Bus
 from bytespike_runtime.http_client import HttpClient, HttpResponse, Origin
 from bytespike_runtime.kv import connect_redis
 from bytespike_runtime.settings import Secret
-from tests.support.raw_http import Peer, raw_server
+from tests.support.raw_http import Peer, Received, answer_bytes, chunk, raw_server
 
 __all__ = [
     "Answer",
@@ -101,22 +101,12 @@ models = ["claude-sonnet-4-5", "claude-unpriced"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Received):
     """One request as a service behind the edge got it."""
-
-    head: bytes
-    body: bytes
 
     @property
     def line(self) -> str:
         return self.head.partition(b"\r\n")[0].decode()
-
-    def header(self, name: str) -> str | None:
-        for line in self.head.decode().split("\r\n")[1:]:
-            found, _, value = line.partition(":")
-            if found.lower() == name:
-                return value.strip()
-        return None
 
     @property
     def principal(self) -> Principal:
@@ -136,13 +126,7 @@ def whole(
     **headers: str,
 ) -> Answer:
     """Answer with a complete body; ``x_name`` becomes the header ``x-name``."""
-    lines = [
-        f"HTTP/1.1 {status} X",
-        f"content-type: {content_type}",
-        f"content-length: {len(body)}",
-        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
-    ]
-    raw = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    raw = answer_bytes(body, status=status, content_type=content_type, headers=headers)
 
     async def answer(peer: Peer, _: Seen) -> None:
         await peer.send(raw)
@@ -154,11 +138,6 @@ STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"x-bytespike-attempts: 1\r\ntransfer-encoding: chunked\r\n\r\n"
 )
-
-
-def chunk(data: bytes) -> bytes:
-    """One HTTP chunk; empty data is the end of the body."""
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def sse(*events: bytes) -> Answer:

@@ -10,12 +10,11 @@ from tests.integration.edge.surroundings import (
     STREAM_HEAD,
     EdgeUnderTest,
     Seen,
-    chunk,
     message,
     sse,
     whole,
 )
-from tests.support.raw_http import Peer, eventually
+from tests.support.raw_http import Peer, chunk, eventually
 
 EVENTS = [b"event: a\ndata: 1\n\n", b"event: message_stop\ndata: 2\n\n"]
 

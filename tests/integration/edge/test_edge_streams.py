@@ -13,11 +13,10 @@ from tests.integration.edge.surroundings import (
     STREAM_HEAD,
     EdgeUnderTest,
     Seen,
-    chunk,
     message,
     running_edge,
 )
-from tests.support.raw_http import Peer, collect, eventually
+from tests.support.raw_http import Peer, chunk, collect, eventually
 
 EVENT = b'event: content_block_delta\ndata: {"type":"content_block_delta"}\n\n'
 
