@@ -145,8 +145,8 @@ async def test_a_zip_bomb_is_a_413(edge: EdgeUnderTest) -> None:
     ("body", "encoding", "status"),
     [
         (b"no gzip at all", "gzip", 400),
-        (gzip.compress(message())[:-4], "gzip", 400),
-        (gzip.compress(message()) + b"tail", "gzip", 400),
+        (gzip.compress(message(), mtime=0)[:-4], "gzip", 400),
+        (gzip.compress(message(), mtime=0) + b"tail", "gzip", 400),
         (message(), "br", 415),
         (zlib.compress(message()), "deflate", 200),
         (message(), "identity", 200),
