@@ -89,6 +89,9 @@ $(STAMP): requirements.lock pyproject.toml
 		echo "$(PYTHON) is $$($(PYTHON) -V), this needs 3.11 or newer: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing hash-locked dependencies into $(VENV) (once, a minute or two)"
-	@$(BIN)/pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@# The lock is complete, so nothing is resolved: some versions of pip leave it for a newer release
+	@# of a package that is wanted with extras, and then miss its hash. `pip check` proves completeness.
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
 	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip check --disable-pip-version-check
 	@touch $@
