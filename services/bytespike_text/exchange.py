@@ -6,6 +6,7 @@ waits: whatever happens, its hold is finished and its usage event is written exa
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,13 +114,11 @@ class Exchange:
                 keepalive.stop()
                 self._means.metrics.streams.dec()
             self.answer = self._give_up() if response is None else response
-            try:
-                if self._settlement is not None:
-                    # Before the answer ends: whoever has it may ask again at once, and finds the
-                    # slot and the money of this call free.
-                    await self._settlement.finish()
-            finally:
-                self._report(self.answer.status)
+            self._report(self.answer.status)
+        if self._settlement is not None and not self._job.reading.stream:
+            # Whoever has the answer may ask again at once and must find the slot and the money of
+            # this call free: the order to free them leaves with this turn of the loop.
+            await asyncio.sleep(0)
 
     async def _serve(self) -> web.StreamResponse:
         try:
@@ -251,9 +250,6 @@ class Exchange:
                 replace(self._left, usage=ending.usage, estimated=False) if late else self._left
             )
         self._settle(ending)
-        if self._settlement is not None:
-            # Not after the stream's last byte, which a slow client may take minutes to read.
-            self._means.supervisor.spawn(self._settlement.finish())
 
     def _pass_on(self, fault: CallersFault) -> web.StreamResponse:
         if self._client.committed:

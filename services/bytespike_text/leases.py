@@ -7,8 +7,7 @@ or it would come back as a debt nobody owes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from bytespike_contracts.holds import (
     FINISH,
@@ -49,33 +48,33 @@ class Holds:
         """Renew this hold until it is finished."""
         self._kept[request_id] = (wallet_name(account_id), grant)
 
-    def finish(self, request_id: str, cost_uusd: int, *, at_once: bool) -> Awaitable[Any] | None:
-        """Replace the hold by the cost (0 gives it back). Best effort, once: if Redis does not
-        answer, the lease or the ledger's settlement clears the hold.
+    def finish(
+        self, request_id: str, cost_uusd: int, *, at_once: bool, then: Callable[[], None]
+    ) -> None:
+        """Replace the hold by the cost (0 gives it back), and call ``then`` when Redis has done so
+        or cannot. Best effort, once: if Redis does not answer, the lease or the ledger's settlement
+        clears the hold.
 
         A client that has its answer may ask again at once, and its slot and money must be free by
-        then: either the answer waits for :meth:`confirm`, or ``at_once`` makes sure that the order
-        has left for Redis when this returns.
+        then, so the order leaves for Redis before the answer's last byte for the client:
+        ``at_once``, or with the end of this loop turn, for which the caller then waits.
         """
+
+        def finished(error: Exception | None) -> None:
+            if error is not None:
+                self._metrics.finish_failures.inc()
+                if not isinstance(error, KvUnavailable):
+                    _log.error("finish script failed", request_id=request_id, error=str(error))
+            then()
+
         wallet, grant = self._kept.pop(request_id)
         args = finish_args(
             request_id, cost_uusd, admitted_ms=grant.admitted_ms, scopes=grant.scopes
         )
         try:
-            return self._pipe.post("finish", wallet, args, at_once=at_once)
-        except KvUnavailable:
-            self._metrics.finish_failures.inc()
-            return None
-
-    async def confirm(self, request_id: str, reply: Awaitable[Any]) -> None:
-        """Wait until Redis has carried out the order of :meth:`finish`, or cannot."""
-        try:
-            await reply
-        except KvUnavailable:
-            self._metrics.finish_failures.inc()
-        except KvError as error:
-            self._metrics.finish_failures.inc()
-            _log.error("finish script failed", request_id=request_id, error=str(error))
+            self._pipe.post("finish", wallet, args, finished, at_once=at_once)
+        except KvUnavailable as error:
+            finished(error)
 
     async def run(self) -> None:
         """Renew on time, and at once after a reconnect. Runs until cancelled."""

@@ -57,7 +57,9 @@ class Publisher:
         """Wait until the spool is published; False = the time was up (the next start adopts it)."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._empty.wait()
+                while self._spool.pending_events:  # the last ones may still wait for their holds
+                    self._empty.clear()
+                    await self._empty.wait()
         except TimeoutError:
             return False
         return True

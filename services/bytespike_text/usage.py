@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -94,7 +92,6 @@ class Settlement:
     __slots__ = (
         "_admitted",
         "_books",
-        "_finishing",
         "_grant",
         "_position",
         "_reading",
@@ -111,7 +108,6 @@ class Settlement:
         self._reading = reading
         self._books = books
         self._position: Position | None = None
-        self._finishing: Awaitable[Any] | None = None
         self.attempts: list[Attempt] = []
         self.ending: Ending | None = None
         self.charge_uusd = MicroUsd(0)
@@ -133,23 +129,17 @@ class Settlement:
             self.charge_uusd = MicroUsd(0)
             self._books.metrics.spool_refusals.inc()
             _log.error("usage event lost", request_id=event.request_id, reason=str(error))
-        # A stream's last bytes do not wait for :meth:`finish`; a whole answer does.
-        self._finishing = self._books.holds.finish(
-            event.request_id, self.charge_uusd, at_once=self._reading.stream
+        # A stream's last bytes do not wait for the end of the loop turn; a whole answer does.
+        self._books.holds.finish(
+            event.request_id, self.charge_uusd, at_once=self._reading.stream, then=self._let_go
         )
         self._count(ending)
 
-    async def finish(self) -> None:
-        """Once the hold is finished let the event go; the ledger must never see them reversed."""
-        position, self._position = self._position, None
-        finishing, self._finishing = self._finishing, None
-        try:
-            if finishing is not None:
-                await self._books.holds.confirm(self._admitted.request_id, finishing)
-        finally:
-            if position is not None:
-                self._books.spool.release(position)
-                self._books.publisher.notify()
+    def _let_go(self) -> None:
+        """The hold is finished and the event may go: the ledger must never see them reversed."""
+        if self._position is not None:
+            self._books.spool.release(self._position)
+            self._books.publisher.notify()
 
     def _event(self, ending: Ending, first_byte_ms: int | None) -> UsageEvent:
         admitted, grant = self._admitted, self._grant

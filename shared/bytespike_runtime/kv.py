@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -155,22 +155,47 @@ class ScriptPipe:
 
         Raises :class:`KvUnavailable`, or :class:`KvError` if the script itself failed.
         """
-        sent = self._send(("EVALSHA", self._digests[name], 1, key, *args))
-        return await self._reply(sent, name, key, args)
+        try:
+            return await self._send(("EVALSHA", self._digests[name], 1, key, *args))
+        except KvError as error:
+            if not _is_unknown_script(error):
+                raise
+        return await self._evaluate(name, key, args)
 
     def post(
-        self, name: str, key: str, args: Sequence[str | int], *, at_once: bool
-    ) -> Awaitable[Any]:
-        """As :meth:`script`, but the command is on its way when this returns. Await the result for
-        the reply.
+        self,
+        name: str,
+        key: str,
+        args: Sequence[str | int],
+        then: Callable[[Exception | None], None],
+        *,
+        at_once: bool,
+    ) -> None:
+        """As :meth:`script`, but without a task: the command is queued when this returns, and
+        ``then`` is called once, with None when it was carried out, else with what :meth:`script`
+        would raise. Raises :class:`KvUnavailable` if it cannot be queued.
 
         ``at_once``: it has left, so it precedes whatever is written to any other connection from
-        now on. Otherwise it leaves with all others of this loop turn, for one system call.
+        now on. Otherwise it leaves at the end of this loop turn, with all others of it, for one
+        system call.
         """
+
+        def replied(sent: asyncio.Future[Any]) -> None:
+            error = _error_of(sent)
+            if not _is_unknown_script(error):
+                then(error)
+                return
+            try:
+                again = self._evaluate(name, key, args)
+            except KvUnavailable as lost:
+                then(lost)
+            else:
+                again.add_done_callback(lambda done: then(_error_of(done)))
+
         sent = self._send(("EVALSHA", self._digests[name], 1, key, *args))
+        sent.add_done_callback(replied)
         if at_once and self._wire is not None:
             self._wire.flush()
-        return self._reply(sent, name, key, args)
 
     async def command(self, *words: Word) -> Any:
         """Run one command; the reply is as Redis sent it. Raises as :meth:`script` does."""
@@ -180,16 +205,9 @@ class ScriptPipe:
         """Raises :class:`KvUnavailable` unless Redis answers."""
         await self._send(("PING",))
 
-    async def _reply(
-        self, sent: asyncio.Future[Any], name: str, key: str, args: Sequence[str | int]
-    ) -> Any:
-        try:
-            return await sent
-        except KvError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-        # Somebody flushed the script cache. NOSCRIPT means nothing ran, and EVAL loads it again.
-        return await self._send(("EVAL", self._scripts[name], 1, key, *args))
+    def _evaluate(self, name: str, key: str, args: Sequence[str | int]) -> asyncio.Future[Any]:
+        """Somebody flushed the script cache: nothing ran, and EVAL loads the script again."""
+        return self._send(("EVAL", self._scripts[name], 1, key, *args))
 
     def _send(self, words: tuple[Word, ...]) -> asyncio.Future[Any]:
         if self._wire is None:
@@ -370,6 +388,18 @@ def connect_redis(url: str) -> Redis:
 
 def _digest(source: str) -> str:
     return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+def _error_of(sent: asyncio.Future[Any]) -> Exception | None:
+    """What became of a command; nobody cancels these futures, but a closing loop may."""
+    if sent.cancelled():
+        return KvUnavailable("the call was cancelled")
+    error = sent.exception()
+    return error if error is None or isinstance(error, Exception) else KvUnavailable(str(error))
+
+
+def _is_unknown_script(error: Exception | None) -> bool:
+    return isinstance(error, KvError) and str(error).startswith("NOSCRIPT")
 
 
 def _reply_error(line: str) -> Exception:

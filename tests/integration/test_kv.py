@@ -155,9 +155,9 @@ async def test_a_hung_redis_times_out_and_is_used_again_when_it_wakes(
 async def test_a_busy_process_is_not_taken_for_a_hung_redis(redis_url: str) -> None:
     """The answer came in time; only our own loop was too busy to read it."""
     async with pipe_to(redis_url, timeout_s=0.05) as pipe:
-        reply = pipe.post("add", secrets.token_hex(8), [7], at_once=True)
+        outcome = posted(pipe, secrets.token_hex(8))
         time.sleep(0.2)  # noqa: ASYNC251 - the busy loop under test
-        assert await reply == 7
+        assert await outcome is None
         assert pipe.connected
 
 
@@ -165,12 +165,34 @@ async def test_what_is_posted_has_left_at_once(redis_url: str) -> None:
     """Seen by somebody else without a single turn of our loop in between."""
     key = secrets.token_hex(8)
     async with pipe_to(redis_url) as pipe:
-        reply = pipe.post("add", key, [7], at_once=True)
+        outcome = posted(pipe, key)
         with redis.Redis.from_url(redis_url) as other:
             deadline = time.monotonic() + 5
             while other.get(key) is None:
                 assert time.monotonic() < deadline
-        assert await reply == 7
+        assert await outcome is None
+
+
+async def test_what_is_posted_survives_a_flushed_script_cache(redis_url: str) -> None:
+    key = secrets.token_hex(8)
+    async with pipe_to(redis_url) as pipe:
+        await pipe.command("SCRIPT", "FLUSH")
+        assert await posted(pipe, key) is None
+        assert await pipe.command("GET", key) == b"7"
+
+
+async def test_a_post_that_fails_says_why(redis_url: str) -> None:
+    key = secrets.token_hex(8)
+    async with pipe_to(redis_url) as pipe:
+        await pipe.command("SET", key, "no number")
+        assert isinstance(await posted(pipe, key), KvError)
+
+
+def posted(pipe: ScriptPipe, key: str) -> asyncio.Future[Exception | None]:
+    """What ``then`` is told of an addition to ``key`` that has left when this returns."""
+    outcome: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+    pipe.post("add", key, [7], outcome.set_result, at_once=True)
+    return outcome
 
 
 async def test_a_cold_client_for_the_rest(redis_url: str) -> None:

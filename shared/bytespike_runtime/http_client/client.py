@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -93,8 +94,8 @@ class HttpClient:
 
 
 class _Pool:
-    """Connections to one origin. ``_slots`` counts the busy ones; together with taking idle ones
-    first this bounds all of them, since a new one is opened only while none is idle.
+    """Connections to one origin. ``_free_slots`` is how many more may be busy; together with taking
+    idle ones first this bounds all of them, since a new one is opened only while none is idle.
     """
 
     def __init__(
@@ -109,7 +110,10 @@ class _Pool:
         self._origin = origin
         self._ssl_context = ssl_context
         self._keepalive_s = keepalive_s
-        self._slots = asyncio.Semaphore(limit)
+        # A counter and a queue instead of a semaphore: it is taken twice for every request, and
+        # nearly always a slot is free.
+        self._free_slots = limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._closed = False
@@ -117,14 +121,12 @@ class _Pool:
 
     async def acquire(self, timeout_s: float) -> Connection:
         """An idle connection or a new one, marked as in use. Raises :class:`ConnectFailed`."""
-        if self._idle and not self._slots.locked():
-            await self._slots.acquire()  # does not suspend: a slot is free
-            if connection := self._take_idle():
-                return connection
-            self._slots.release()
+        if self._free_slots and not self._waiting and (connection := self._take_idle()):
+            self._free_slots -= 1
+            return connection
         try:
             async with asyncio.timeout(timeout_s):
-                await self._slots.acquire()
+                await self._take_slot()
                 return self._take_idle() or await self._connect_in_slot()
         except TimeoutError as error:
             raise ConnectFailed(f"no connection within {timeout_s} s") from error
@@ -163,13 +165,38 @@ class _Pool:
 
     def _leave_slot(self, connection: Connection) -> None:
         connection.in_use = False
-        self._slots.release()
+        self._give_slot()
+
+    async def _take_slot(self) -> None:
+        """Wait for a slot, first come first served."""
+        if self._free_slots and not self._waiting:
+            self._free_slots -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_slot()  # it came while we were being cancelled: the next one's
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+
+    def _give_slot(self) -> None:
+        """Hand a slot to the first who waits, or keep it free."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free_slots += 1
 
     async def _connect_in_slot(self) -> Connection:
         try:
             connection = await self._connect()
         except BaseException:
-            self._slots.release()
+            self._give_slot()
             raise
         connection.in_use = True
         return connection

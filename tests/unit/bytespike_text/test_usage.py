@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -72,17 +74,27 @@ async def test_only_the_first_ending_counts(books: Books) -> None:
     settlement.settle(COMPLETED, first_byte_ms=5)
     settlement.settle(Ending(outcome=Outcome.FAILED, status=500), first_byte_ms=None)
     assert settlement.charge_uusd == 600
-    await settlement.finish()
-    await settlement.finish()
     (event,) = written(books)
     assert (event.outcome, event.charge_uusd, event.first_byte_ms) == (Outcome.COMPLETED, 600, 5)
 
 
+class UnansweredHolds(Holds):
+    """Redis has the order and has not answered yet."""
+
+    answered: Callable[[], None]
+
+    def finish(
+        self, request_id: str, cost_uusd: int, *, at_once: bool, then: Callable[[], None]
+    ) -> None:
+        self.answered = then
+
+
 async def test_the_event_goes_only_after_the_hold_is_finished(books: Books) -> None:
-    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=books)
+    holds = UnansweredHolds(ScriptPipe("redis://127.0.0.1:1", SCRIPTS), metrics=books.metrics)
+    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=replace(books, holds=holds))
     settlement.settle(COMPLETED, first_byte_ms=None)
     assert written(books) == []
-    await settlement.finish()
+    holds.answered()
     assert len(written(books)) == 1
 
 
@@ -91,7 +103,6 @@ async def test_what_cannot_be_recorded_is_not_charged(books: Books) -> None:
     settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=books)
     settlement.settle(COMPLETED, first_byte_ms=None)
     assert settlement.charge_uusd == 0
-    await settlement.finish()
 
 
 @pytest.mark.parametrize(
