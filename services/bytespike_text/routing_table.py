@@ -70,6 +70,6 @@ def _lane(catalogue: Catalogue, channel: Channel, env: Mapping[str, str]) -> Lan
         channel=channel,
         origin=origin,
         base_path=base_path,
-        auth=auth_headers(channel.dialect, resolve_credential(channel.credential, env)),
+        auth=auth_headers(channel.auth_scheme, resolve_credential(channel.credential, env)),
         cost_rates=costs,
     )

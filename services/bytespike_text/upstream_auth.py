@@ -1,4 +1,4 @@
-"""How we prove to a vendor who we are: one function per scheme, and where secrets come from."""
+"""How we prove to a vendor who we are: the schemes, and where secrets come from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
-from bytespike_contracts.catalogue import Dialect
+from bytespike_contracts.catalogue import AuthScheme
 
 __all__ = ["CredentialMissing", "auth_headers", "resolve_credential"]
 
@@ -15,13 +15,15 @@ class CredentialMissing(Exception):
     """The credential a channel names cannot be had here; the message names it, never its value."""
 
 
-def auth_headers(dialect: Dialect, credential: str) -> tuple[tuple[str, str], ...]:
-    """The headers that carry ``credential`` in the vendor's dialect."""
-    match dialect:
-        case "anthropic":
-            return (("x-api-key", credential),)
+def auth_headers(scheme: AuthScheme, credential: str) -> tuple[tuple[str, str], ...]:
+    """The headers that carry ``credential`` to a vendor, names in lower case."""
+    match scheme:
+        case "x-api-key" | "x-goog-api-key":
+            return ((scheme, credential),)
+        case "bearer":
+            return (("authorization", f"Bearer {credential}"),)
         case _:
-            assert_never(dialect)
+            assert_never(scheme)
 
 
 def resolve_credential(reference: str, env: Mapping[str, str]) -> str:

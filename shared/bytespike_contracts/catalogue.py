@@ -8,6 +8,7 @@ stays in force.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -17,6 +18,8 @@ import msgspec
 from bytespike_contracts.money import PPM, Rates, parse_ppm, parse_usd
 
 __all__ = [
+    "AuthScheme",
+    "Capability",
     "Catalogue",
     "CatalogueError",
     "Channel",
@@ -26,9 +29,42 @@ __all__ = [
     "parse_catalogue",
 ]
 
-Dialect = Literal["anthropic"]
+Dialect = Literal["anthropic", "openai_chat", "openai_responses", "gemini"]
+#: The header a credential travels in; ``bearer`` is ``Authorization: Bearer``.
+AuthScheme = Literal["x-api-key", "bearer", "x-goog-api-key"]
+#: What a model can do beyond reading and streaming text, which all of them do.
+Capability = Literal[
+    "vision",
+    "audio",
+    "video",
+    "tool_use",
+    "parallel_tools",
+    "cache_control",
+    "thinking",
+    "json_schema",
+    "logprobs",
+    "web_search",
+]
 Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+#: Vendors write some names with capitals.
+Alias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+_AUTH: dict[Dialect, AuthScheme] = {
+    "anthropic": "x-api-key",
+    "openai_chat": "bearer",
+    "openai_responses": "bearer",
+    "gemini": "x-goog-api-key",
+}
+#: The dialects that have a call for counting tokens.
+_COUNTING: frozenset[Dialect] = frozenset({"anthropic", "gemini"})
+#: What a ``base_url`` of the dialect never ends with, since the router appends it.
+_APPENDED: dict[Dialect, tuple[str, ...]] = {
+    "anthropic": ("/v1", "/messages"),
+    "openai_chat": ("/completions",),
+    "openai_responses": ("/responses",),
+    "gemini": ("/v1", "/v1beta", "/models"),
+}
 
 #: Cache writes cost more than fresh input only where the vendor says so; by default they cost the
 #: same.
@@ -67,28 +103,43 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A text model as customers know it. Without a ``price`` it is listed but not routable (503,
     never free).
+
+    ``max_output_tokens`` is also what an answer may take where the request does not say.
+    ``aliases`` are further names it answers to; ``retired_aliases`` are unknown like any other
+    name, but the refusal points here. ``released`` is left out where it is not known.
     """
 
     id: Slug
-    vendor: str
-    family: str
+    vendor: Slug
+    family: Slug
     context_window: Annotated[int, msgspec.Meta(gt=0)]
     max_output_tokens: Annotated[int, msgspec.Meta(gt=0)]
-    capabilities: tuple[str, ...] = ()
-    aliases: tuple[Slug, ...] = ()
+    display_name: str = ""
+    released: datetime.date | None = None
+    capabilities: tuple[Capability, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+    retired_aliases: tuple[Alias, ...] = ()
     price: Price | None = None
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One upstream account: where it is, how to pay for it, what it serves and how patient to be
-    with it.
+    with it. A vendor with two dialects is two channels.
 
-    ``models`` maps catalogue ids to the vendor's names. ``credential`` is ``env:NAME`` or
-    ``file:/path`` and is resolved by the router alone. ``base_url_env`` names a variable that
-    overrides ``base_url`` (a proxy, a test vendor). ``betas`` is the allow-list of
-    ``anthropic-beta`` tokens, ``["*"]`` for all. ``cost_factor`` scales the list price to what this
-    vendor bills us (the second book). ``disconnect`` says what happens upstream when the client
-    leaves: ``cancel`` closes at once, ``drain`` reads to the end for the exact usage.
+    ``base_url`` is what an official SDK of the dialect would be given; the router appends
+    ``/v1/messages``, ``/chat/completions``, ``/responses`` or ``/v1beta/models/...``. So it ends in
+    ``/v1`` for OpenAI and never does for Anthropic or Google. ``base_url_env`` names a variable
+    that overrides it (a proxy, a test vendor). ``credential`` is ``env:NAME`` or ``file:/path`` and
+    is resolved by the router alone; ``auth`` says how it is sent, by default as the dialect's owner
+    wants it. ``models`` maps catalogue ids to the vendor's names.
+
+    ``compatible`` marks a vendor that took the dialect over from its owner as it once was.
+    ``counts_tokens``: the dialect's call for that may be asked here; by default only of the owner.
+    ``stores``: the vendor can keep answers (``store``, ``previous_response_id``). ``betas`` is the
+    allow-list of ``anthropic-beta`` tokens, ``["*"]`` for all. ``cost_factor`` scales the list
+    price to what this vendor bills us (the second book). ``disconnect`` says what happens upstream
+    when the client leaves: ``cancel`` closes at once, ``drain`` reads to the end for the exact
+    usage.
     """
 
     id: Slug
@@ -97,6 +148,10 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     credential: Annotated[str, msgspec.Meta(pattern=r"^(env:[A-Z][A-Z0-9_]*|file:/.+)$")]
     models: dict[Slug, str]
     base_url_env: str = ""
+    compatible: bool = False
+    auth: AuthScheme | None = None
+    counts_tokens: bool | None = None
+    stores: bool = False
     enabled: bool = True
     priority: int = 0
     weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
@@ -107,6 +162,18 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     disconnect: Literal["cancel", "drain"] = "cancel"
     betas: tuple[str, ...] = ()
     cost_factor: str = "1"
+
+    @property
+    def auth_scheme(self) -> AuthScheme:
+        """How the credential is sent."""
+        return self.auth or _AUTH[self.dialect]
+
+    @property
+    def can_count_tokens(self) -> bool:
+        """Whether the vendor may be asked to count tokens."""
+        if self.counts_tokens is None:
+            return self.dialect in _COUNTING and not self.compatible
+        return self.counts_tokens
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,7 +208,16 @@ class Catalogue:
     not start a new price revision.
     """
 
-    __slots__ = ("_allowed", "_names", "_rates", "channels", "groups", "models", "revision")
+    __slots__ = (
+        "_allowed",
+        "_names",
+        "_rates",
+        "_retired",
+        "channels",
+        "groups",
+        "models",
+        "revision",
+    )
 
     def __init__(self, file: _File) -> None:
         self.models: dict[str, Model] = {model.id: model for model in file.models}
@@ -150,6 +226,7 @@ class Catalogue:
         self._names = {
             name: model.id for model in file.models for name in (model.id, *model.aliases)
         }
+        self._retired = {name: model.id for model in file.models for name in model.retired_aliases}
         self._allowed = {
             group.id: frozenset(self.models if "*" in group.models else group.models)
             for group in file.groups
@@ -165,6 +242,11 @@ class Catalogue:
     def resolve(self, name: str) -> Model | None:
         """The model a client means by ``name`` (id or alias), or None."""
         model_id = self._names.get(name)
+        return None if model_id is None else self.models[model_id]
+
+    def successor(self, name: str) -> Model | None:
+        """The model that replaced the retired ``name``, or None if it is not one."""
+        model_id = self._retired.get(name)
         return None if model_id is None else self.models[model_id]
 
     def in_group(self, group_id: str, model_id: str) -> bool:
@@ -212,7 +294,12 @@ def parse_catalogue(text: str, env: Mapping[str, str]) -> Catalogue:
     file = msgspec.structs.replace(
         file, channels=tuple(_with_override(c, env) for c in file.channels)
     )
-    problems = [*_duplicate_problems(file), *_reference_problems(file), *_amount_problems(file)]
+    problems = [
+        *_duplicate_problems(file),
+        *_reference_problems(file),
+        *_channel_problems(file.channels),
+        *_amount_problems(file),
+    ]
     if problems:
         raise CatalogueError(problems)
     return Catalogue(file)
@@ -238,7 +325,11 @@ def _with_override(channel: Channel, env: Mapping[str, str]) -> Channel:
 def _duplicate_problems(file: _File) -> list[str]:
     problems: list[str] = []
     sections: dict[str, list[str]] = {
-        "model name": [name for model in file.models for name in (model.id, *model.aliases)],
+        "model name": [
+            name
+            for model in file.models
+            for name in (model.id, *model.aliases, *model.retired_aliases)
+        ],
         "channel": [channel.id for channel in file.channels],
         "group": [group.id for group in file.groups],
     }
@@ -271,10 +362,42 @@ def _reference_problems(file: _File) -> list[str]:
             for n in group.channels
             if n not in channels | {"*"}
         ]
-    for channel in file.channels:
-        if not channel.base_url.startswith(("http://", "https://")):
-            problems.append(f"channels[{channel.id}]: {channel.base_url_env} is not an http(s) URL")
     return problems
+
+
+def _channel_problems(channels: tuple[Channel, ...]) -> list[str]:
+    problems: list[str] = []
+    for channel in channels:
+        where, dialect = f"channels[{channel.id}]", channel.dialect
+        address = channel.base_url.rstrip("/")
+        if not address.startswith(("http://", "https://")):
+            problems.append(f"{where}: {channel.base_url_env} is not an http(s) URL")
+        problems += [
+            f"{where}: a base URL of {dialect} does not end in {suffix!r}, it is appended to it"
+            for suffix in _APPENDED[dialect]
+            if address.endswith(suffix)
+        ]
+        if channel.counts_tokens and dialect not in _COUNTING:
+            problems.append(f"{where}.counts_tokens: {dialect} has no call for it")
+        if channel.stores and dialect != "openai_responses":
+            problems.append(f"{where}.stores: {dialect} keeps no answers")
+        if channel.betas and dialect != "anthropic":
+            problems.append(f"{where}.betas: {dialect} has none")
+    return [*problems, *_shared_address_problems(channels)]
+
+
+def _shared_address_problems(channels: tuple[Channel, ...]) -> list[str]:
+    """One variable cannot hold the address of two dialects whose paths differ below it."""
+    tails: dict[str, set[bool]] = {}
+    for channel in channels:
+        if channel.base_url_env:
+            of_openai = channel.dialect in ("openai_chat", "openai_responses")
+            tails.setdefault(channel.base_url_env, set()).add(of_openai)
+    return [
+        f"{name} is the base_url_env of channels whose dialects want different addresses"
+        for name, kinds in tails.items()
+        if len(kinds) > 1
+    ]
 
 
 def _amount_problems(file: _File) -> list[str]:

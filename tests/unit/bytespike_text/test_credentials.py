@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bytespike_contracts.catalogue import parse_catalogue
+from bytespike_contracts.catalogue import AuthScheme, parse_catalogue
 from bytespike_text.routing_table import RoutingTable
 from bytespike_text.upstream_auth import CredentialMissing, auth_headers, resolve_credential
 
@@ -73,8 +73,35 @@ def test_a_missing_credential_is_named_without_its_value(reference: str) -> None
     assert "cret" not in str(missing.value)
 
 
-def test_it_is_sent_as_the_dialect_wants_it() -> None:
-    assert auth_headers("anthropic", "k") == (("x-api-key", "k"),)
+@pytest.mark.parametrize(
+    ("scheme", "header"),
+    [
+        ("x-api-key", ("x-api-key", "k")),
+        ("x-goog-api-key", ("x-goog-api-key", "k")),
+        ("bearer", ("authorization", "Bearer k")),
+    ],
+)
+def test_it_is_sent_in_the_header_of_the_scheme(
+    scheme: AuthScheme, header: tuple[str, str]
+) -> None:
+    assert auth_headers(scheme, "k") == (header,)
+
+
+@pytest.mark.parametrize(
+    ("row", "header"),
+    [
+        ('dialect = "anthropic"', ("x-api-key", "secret")),
+        ('dialect = "anthropic"\nauth = "bearer"', ("authorization", "Bearer secret")),
+        ('dialect = "openai_chat"', ("authorization", "Bearer secret")),
+        ('dialect = "openai_responses"', ("authorization", "Bearer secret")),
+        ('dialect = "gemini"', ("x-goog-api-key", "secret")),
+    ],
+)
+def test_a_lane_carries_it_as_its_channel_says(row: str, header: tuple[str, str]) -> None:
+    env = {"KEYED": "secret"}
+    text = CATALOGUE.replace('dialect = "anthropic"', row, 1)
+    (lane,) = RoutingTable(parse_catalogue(text, env), env).candidates("default", "m")
+    assert lane.auth == (header,)
 
 
 def test_channels_that_cannot_be_called_are_left_out() -> None:
