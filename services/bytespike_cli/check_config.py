@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,9 +30,11 @@ def check_config(path: Path, env: Mapping[str, str]) -> int:
         return 1
     for warning in _warnings(catalogue):
         print(f"{path}: warning: {warning}", file=sys.stderr)
+    dialects = Counter(channel.dialect for channel in catalogue.channels.values())
+    by_dialect = ", ".join(f"{count} {dialect}" for dialect, count in dialects.most_common())
     print(
-        f"{path}: good. {len(catalogue.models)} models, {len(catalogue.channels)} channels, "
-        f"{len(catalogue.groups)} groups, price revision {catalogue.revision}"
+        f"{path}: good. {len(catalogue.models)} models, {len(catalogue.channels)} channels "
+        f"({by_dialect}), {len(catalogue.groups)} groups, price revision {catalogue.revision}"
     )
     return 0
 
@@ -43,8 +46,11 @@ def _warnings(catalogue: Catalogue) -> list[str]:
         for model in catalogue.models.values()
         if model.price is None
     ]
+    channels = [channel for channel in catalogue.channels.values() if channel.enabled]
+    served = {model_id for channel in channels for model_id in channel.models}
+    warnings += [f"no channel serves {name}" for name in catalogue.models if name not in served]
     for group in catalogue.groups:
-        for model_id in catalogue.models:
+        for model_id in sorted(served):
             if catalogue.in_group(group, model_id) and not catalogue.channels_for(group, model_id):
                 warnings.append(f"group {group} offers {model_id}, but no channel serves it there")
     return warnings

@@ -15,8 +15,14 @@ def test_the_catalogue_we_ship_is_good(capsys: pytest.CaptureFixture[str]) -> No
     assert default_catalogue({}) == DEFAULT_CATALOGUE
     assert main(["check-config"]) == 0
     said = capsys.readouterr()
-    assert "good. 7 models, 1 channels, 2 groups" in said.out
-    assert said.err == ""
+    assert (
+        "good. 36 models, 14 channels (6 anthropic, 6 openai_chat, 1 openai_responses, 1 gemini), "
+        "5 groups, price revision "
+    ) in said.out
+    assert said.err == (
+        f"{DEFAULT_CATALOGUE}: warning: model doubao-seed-2-0-pro has no price, "
+        "so it is never routed\n"
+    )
 
 
 def test_every_problem_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,14 +44,30 @@ def test_every_problem_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_what_is_legal_but_useless_is_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = DEFAULT_CATALOGUE.read_text().splitlines()
+    text = DEFAULT_CATALOGUE.read_text()
     path = tmp_path / "catalogue.toml"
-    path.write_text("\n".join(line for line in lines if not line.startswith("claude-opus-4-8 =")))
+    path.write_text(
+        text.replace('claude-opus-4-8 = "claude-opus-4-8"\n', "").replace(
+            'channels = ["google"]', 'channels = ["openai"]'
+        )
+    )
     assert check_config(path, {}) == 0
-    warnings = capsys.readouterr().err.splitlines()
+    warnings = [
+        line.removeprefix(f"{path}: warning: ") for line in capsys.readouterr().err.splitlines()
+    ]
     assert warnings == [
-        f"{path}: warning: group {group} offers claude-opus-4-8, but no channel serves it there"
-        for group in ("default", "claude-default")
+        "model doubao-seed-2-0-pro has no price, so it is never routed",
+        "no channel serves claude-opus-4-8",
+        *(
+            f"group gemini-default offers {name}, but no channel serves it there"
+            for name in (
+                "gemini-2-5-flash",
+                "gemini-2-5-pro",
+                "gemini-3-1-pro",
+                "gemini-3-5-flash",
+                "gemini-3-flash",
+            )
+        ),
     ]
 
 
