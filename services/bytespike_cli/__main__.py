@@ -25,7 +25,10 @@ _EPILOG = """environment:
                           servers to use instead of starting local ones
   BYTESPIKE_URL, BYTESPIKE_ADMIN_TOKEN
                           gateway that `admin` talks to (default: the one of `up`)
-  ANTHROPIC_API_KEY       call the real vendor; without it the simulator answers
+  ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY or GOOGLE_API_KEY, DEEPSEEK_API_KEY,
+  MOONSHOT_API_KEY, ZHIPU_API_KEY, MINIMAX_API_KEY, ARK_API_KEY
+                          call these vendors and no others; without any key the simulator
+                          answers for all
 """
 
 

@@ -21,7 +21,7 @@ from bytespike_cli.migrate import migrate_all
 from bytespike_cli.ports import LOOPBACK, free_port
 from bytespike_cli.processes import Child, ChildFailed
 from bytespike_cli.servers import LocalServer, NatsServer, PostgresServer, RedisServer
-from bytespike_cli.vendors import simulated_vendors
+from bytespike_cli.vendors import choose_vendors
 
 __all__ = ["Part", "Service", "Stack", "StackOptions"]
 
@@ -136,7 +136,13 @@ class Stack:
         self._shared = dict(options.environment)
         self._plan_servers()
         self._plan_shared_settings()
-        self._plan_simulator()
+        simulator_port = free_port()
+        self.vendors = choose_vendors(
+            options.catalogue, self._shared, simulator_url=f"http://{LOOPBACK}:{simulator_port}"
+        )
+        self._shared |= self.vendors.environment
+        if self.vendors.simulated:
+            self._plan_simulator(simulator_port)
         self._plan_services()
 
     @property
@@ -220,13 +226,8 @@ class Stack:
         self._shared.setdefault("BYTESPIKE_DRAIN_TIMEOUT_S", f"{_DRAIN_S:g}")
         self._shared.setdefault("BYTESPIKE_LOG_FORMAT", "json")
 
-    def _plan_simulator(self) -> None:
-        port = free_port()
+    def _plan_simulator(self, port: int) -> None:
         url = f"http://{LOOPBACK}:{port}"
-        redirected = simulated_vendors(self.options.catalogue, self._shared, simulator_url=url)
-        if not redirected:
-            return
-        self._shared |= redirected
         for word in ("EDGE", "TEXT"):  # lets a client ask the simulator for a fault
             self._shared.setdefault(f"BYTESPIKE_{word}_FORWARD_HEADERS", "x-simulator-fault")
         self.simulator = Service(

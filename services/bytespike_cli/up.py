@@ -24,7 +24,7 @@ from bytespike_cli.ports import port_is_free
 from bytespike_cli.processes import ChildFailed, reap_leftovers
 from bytespike_cli.servers import ServersMissing
 from bytespike_cli.stack import Stack, StackOptions
-from bytespike_contracts.catalogue import CatalogueError, parse_catalogue
+from bytespike_contracts.catalogue import CatalogueError
 from bytespike_runtime.migrate import MigrationError
 from bytespike_runtime.pg import PgUnavailable
 
@@ -131,7 +131,7 @@ def _demo_file(stack: Stack, demo: Demo) -> DemoFile:
 
 
 def _welcome(stack: Stack, demo: Demo, seconds: float) -> str:
-    model = next(iter(parse_catalogue(stack.options.catalogue.read_text(), {}).models))
+    model = stack.vendors.model or "MODEL"
     messages = [{"role": "user", "content": "Say hello in three languages."}]
     body = {"model": model, "max_tokens": 256, "stream": True, "messages": messages}
     streamed = (
@@ -146,9 +146,8 @@ def _welcome(stack: Stack, demo: Demo, seconds: float) -> str:
         f"print(client.messages.create(model='{model}', max_tokens=64, "
         "messages=[{'role': 'user', 'content': 'Hello'}]).content[0].text)"
     )
-    vendor = "real vendors" if stack.simulator is None else f"the simulator, {stack.simulator.url}"
     return f"""
-Ready after {seconds:.1f} s; answers come from {vendor}
+Ready after {seconds:.1f} s; answers come from {_answering(stack)}
 
   Base URL  {stack.base_url}
   API key   {demo.api_key}
@@ -163,6 +162,18 @@ A streamed answer, what is left in the wallet, and the official SDK:
 
 Manage it with `{_short(Path(sys.executable).with_name("bytespike"))} admin --help`. \
 Ctrl-C stops everything."""
+
+
+def _answering(stack: Stack) -> str:
+    vendors = stack.vendors
+    if stack.simulator is not None:
+        return f"the simulator, {stack.simulator.url}"
+    if not vendors.real:
+        return "nowhere: no channel of the catalogue has a key"
+    left_out = (
+        f"\nLeft out for want of a key: {', '.join(vendors.absent)}" if vendors.absent else ""
+    )
+    return f"real vendors: {', '.join(vendors.real)}{left_out}"
 
 
 def _short(path: Path) -> str:
