@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_protocols.anthropic.failure import decode_error, encode_error
+from bytespike_protocols.anthropic.failure import encode_error, read_failure
 from bytespike_runtime.answer import WholeAnswer
 
 __all__ = ["malformed", "passed_through", "refusal"]
@@ -33,7 +33,7 @@ def passed_through(
     """The vendor's word on a faulty request, byte for byte; if it is not in the vendor's own
     envelope (a proxy's page, nothing at all), a word of ours with the same status.
     """
-    if decode_error(body) is None:
+    if read_failure(status, body) is None:
         code = _CODE_BY_STATUS.get(status, ErrorCode.INVALID_REQUEST)
         message = "the model's provider refused the request without saying why"
         body = encode_error(

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.principal import COST_HEADER
 from bytespike_contracts.settlement import Outcome
-from bytespike_protocols.anthropic.failure import decode_error, encode_stream_error, status_of
-from bytespike_protocols.anthropic.usage import UsageTap
+from bytespike_protocols.anthropic.failure import encode_stream_error, read_failure
+from bytespike_protocols.anthropic.tap import MessagesTap
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.splice import replace_span
 from bytespike_runtime.answer import WholeAnswer
@@ -193,21 +193,19 @@ class Exchange:
     def _inspect(self, attempt: UpstreamTry, body: bytes) -> None:
         """Look whether a 200 is the success it claims to be, and read its usage."""
         if self._settlement is None:
-            detail = decode_error(body)
-            error_type = None if detail is None else detail.type
+            said = read_failure(attempt.status, body)
         else:
             try:
                 attempt.tap.read_message(body)
             except BadUpstreamMessage as error:
                 raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, attempt.status)) from error
-            error_type = None if attempt.tap.error is None else attempt.tap.error[0]
-        if error_type is None:
+            said = attempt.tap.error
+        if said is None:
             return
-        status = status_of(error_type)
-        failure = judge_status(status)
+        failure = judge_status(said.status)
         if failure is not None:
             raise AttemptFailed(failure)
-        raise CallersFault(status, body)
+        raise CallersFault(said.status, body)
 
     async def _stream(self, attempt: UpstreamTry, response: HttpResponse) -> web.StreamResponse:
         """An answer in events."""
@@ -253,7 +251,7 @@ class Exchange:
 
     def _pass_on(self, fault: CallersFault) -> web.StreamResponse:
         if self._client.committed:
-            detail = decode_error(fault.body)
+            detail = read_failure(fault.status, fault.body)
             message = "the request was refused" if detail is None else detail.message
             return self._refuse(GatewayError(ErrorCode.INVALID_REQUEST, message))
         self._error_type = ErrorCode.INVALID_REQUEST.value
@@ -295,7 +293,7 @@ class Exchange:
         """The client has left: what it owes is decided now."""
         if self._left is None:
             # What the tap has seen before the relay began was held back, not delivered.
-            self._left = departure(UsageTap() if self._relay is None else self._relay.tap)
+            self._left = departure(MessagesTap() if self._relay is None else self._relay.tap)
         return self._left
 
     def _settle(self, ending: Ending) -> None:

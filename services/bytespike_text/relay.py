@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from bytespike_protocols.anthropic.failure import status_of
-from bytespike_protocols.anthropic.usage import UsageTap
+from bytespike_protocols.anthropic.tap import MessagesTap
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.sse import Frame, FrameSplitter
 from bytespike_runtime.http_client import ClientError, HttpResponse
@@ -46,7 +45,7 @@ class StreamRelay:
         on_finished: Callable[[], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
-        self.tap = UsageTap()
+        self.tap = MessagesTap()
         self._response = response
         self._client = client
         self._on_finished = on_finished
@@ -136,11 +135,11 @@ class StreamRelay:
 
 
 def _refuse_error(first: Frame) -> None:
-    tap = UsageTap()
+    tap = MessagesTap()
     tap.feed(first)
     if tap.error is None:
         return
-    status = status_of(tap.error[0])
+    status = tap.error.status
     failure = judge_status(status)
     if failure is None:
         raise CallersFault(status, first.data)

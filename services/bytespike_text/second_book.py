@@ -6,7 +6,8 @@ import time
 
 from bytespike_contracts.money import Rates, TokenUsage, price
 from bytespike_contracts.usage import Attempt
-from bytespike_protocols.anthropic.usage import UsageTap
+from bytespike_protocols.anthropic.tap import MessagesTap
+from bytespike_protocols.tap import Tap
 from bytespike_text.attempts import Failure
 from bytespike_text.routing import Lane
 from bytespike_text.usage import token_usage
@@ -40,7 +41,7 @@ class UpstreamTry:
         self.started_s = time.monotonic()
         self.status = 0
         self.failure: Failure | None = None
-        self.tap = UsageTap()
+        self.tap: Tap = MessagesTap()
         self.recorded = False
 
     def line(self, model_id: str) -> Attempt:
@@ -57,7 +58,7 @@ class UpstreamTry:
         )
 
 
-def _bill(tap: UsageTap, rates: Rates | None) -> tuple[TokenUsage, int, bool]:
+def _bill(tap: Tap, rates: Rates | None) -> tuple[TokenUsage, int, bool]:
     """Usage, its cost in micro-USD, and whether we had to count it ourselves."""
     if not tap.started:
         return TokenUsage(), 0, False

@@ -11,7 +11,8 @@ from bytespike_contracts.money import MicroUsd, TokenUsage
 from bytespike_contracts.principal import Grant, Principal, Reading
 from bytespike_contracts.settlement import Outcome, charge
 from bytespike_contracts.usage import Attempt, UsageEvent
-from bytespike_protocols.anthropic.usage import Usage, UsageTap
+from bytespike_protocols.ir import Usage
+from bytespike_protocols.tap import Tap
 from bytespike_runtime.logs import get_logger
 from bytespike_text.leases import Holds
 from bytespike_text.metrics import TextMetrics
@@ -53,7 +54,7 @@ def token_usage(usage: Usage) -> TokenUsage:
     )
 
 
-def completion(tap: UsageTap) -> Ending:
+def completion(tap: Tap) -> Ending:
     """The ending of an answer that reached its terminal event or was read as a whole."""
     reported = tap.usage
     usage = None if reported is None else token_usage(reported)
@@ -64,7 +65,7 @@ def completion(tap: UsageTap) -> Ending:
     return Ending(outcome=Outcome.COMPLETED, status=200, usage=usage)
 
 
-def departure(tap: UsageTap) -> Ending:
+def departure(tap: Tap) -> Ending:
     """The ending if the client leaves now: it pays for what was delivered, if anything was."""
     if not tap.content_seen:
         return Ending(outcome=Outcome.CLIENT_LEFT_EARLY, status=200)

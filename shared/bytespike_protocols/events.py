@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from bytespike_protocols.errors import BadUpstreamMessage
+from bytespike_protocols.failures import Kind
 from bytespike_protocols.ir import (
     Foreign,
     Json,
@@ -105,7 +106,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """The vendor gave up in mid-stream. ``kind`` is ours; ``message`` is the vendor's."""
 
-    kind: Literal["overloaded", "rate_limited", "timeout", "invalid_request", "internal"]
+    kind: Kind
     message: str
 
 

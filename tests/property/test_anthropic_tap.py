@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bytespike_protocols.anthropic.usage import Usage, UsageTap
+from bytespike_protocols.anthropic.tap import MessagesTap
+from bytespike_protocols.failures import VendorFailure
+from bytespike_protocols.ir import Usage
 from bytespike_protocols.sse import FrameSplitter
 
 #: Recorded exchanges live beside the checkout and are not part of it.
@@ -33,11 +35,11 @@ OWN = b"".join(
     for kind, fields in EVENTS
 )
 
-Reading = tuple[bool, bool, bool, str | None, tuple[str, str] | None, Usage | None, Usage]
+Reading = tuple[bool, bool, bool, str | None, VendorFailure | None, Usage | None, Usage]
 
 
 def reading(pieces: list[bytes]) -> Reading:
-    splitter, tap = FrameSplitter(), UsageTap()
+    splitter, tap = FrameSplitter(), MessagesTap()
     for piece in pieces:
         for frame in splitter.feed(piece):
             tap.feed(frame)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from bytespike_protocols.anthropic.wire import ErrorBody, ErrorDetail, PlainErrorBody
+from bytespike_protocols.anthropic.wire import ErrorBody, PlainErrorBody
+from bytespike_protocols.failures import VendorFailure
 
-__all__ = ["decode_error", "encode_error", "encode_stream_error", "status_of"]
+__all__ = ["encode_error", "encode_stream_error", "read_failure"]
 
 #: The SDKs choose the exception class by status; the type is for people and for raw clients.
 _TYPE_BY_STATUS = {
@@ -38,6 +39,8 @@ _STATUS_BY_TYPE = {
     "overloaded_error": 529,
 }
 _DEFAULT_STATUS = 500
+#: Comes as a 429, but waiting does not help: the account's owner has set the limit.
+_SPENT = "enforced_spend_limit_reached"
 
 # A stream's status line is long gone, so its errors go by our code alone.
 _STREAM_TYPE_BY_CODE = {
@@ -71,30 +74,33 @@ def encode_stream_error(*, code: str, message: str, request_id: str) -> bytes:
     return b"event: error\ndata: " + _envelope(kind, code, message, request_id) + b"\n\n"
 
 
-def decode_error(body: bytes) -> ErrorDetail | None:
+def read_failure(status: int, body: bytes) -> VendorFailure | None:
     """The vendor's error, or None if ``body`` is in no known envelope (a proxy's HTML page).
+    ``status`` is the HTTP status it came with; inside a success the type tells.
 
     Compatible hosts leave the envelope out in several ways; their words are read all the same.
     """
     try:
-        return _decoder.decode(body).error
+        error = _decoder.decode(body).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_plain_error(body)
+        return _read_plain(status, body)
+    if status < 400:
+        status = _STATUS_BY_TYPE.get(error.type, _DEFAULT_STATUS)
+    if isinstance(error.details, dict) and error.details.get("error_code") == _SPENT:
+        status = 402
+    return VendorFailure(status=status, message=error.message, code=error.type)
 
 
-def _decode_plain_error(body: bytes) -> ErrorDetail | None:
+def _read_plain(status: int, body: bytes) -> VendorFailure | None:
     try:
         plain = _plain_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     said = (plain.error, plain.message, plain.detail)
     words = next((text for text in said if isinstance(text, str) and text), None)
-    return None if words is None else ErrorDetail(message=words)
-
-
-def status_of(error_type: str) -> int:
-    """The HTTP status a vendor's error type stands for, where it came without one."""
-    return _STATUS_BY_TYPE.get(error_type, _DEFAULT_STATUS)
+    if words is None:
+        return None
+    return VendorFailure(status=_DEFAULT_STATUS if status < 400 else status, message=words)
 
 
 def _envelope(kind: str, code: str, message: str, request_id: str) -> bytes:

@@ -6,11 +6,11 @@ Blocks only Anthropic knows are held until they are whole: nobody else could use
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
 from bytespike_protocols.anthropic import signatures, wire
+from bytespike_protocols.anthropic.failure import read_failure
 from bytespike_protocols.anthropic.response import AnyBlock, decode_block
 from bytespike_protocols.anthropic.stops import decode_stop
 from bytespike_protocols.anthropic.usage import buckets, merge, read_usage
@@ -33,24 +33,14 @@ from bytespike_protocols.sse import Frame
 
 __all__ = ["MessagesStreamDecoder"]
 
-FailureKind = Literal["overloaded", "rate_limited", "timeout", "invalid_request", "internal"]
-
 _kind = msgspec.json.Decoder(wire.EventKind)
 _start = msgspec.json.Decoder(wire.AnswerStart)
 _block_start = msgspec.json.Decoder(wire.AnswerBlockStart)
 _delta = msgspec.json.Decoder(wire.AnswerDelta)
 _block_stop = msgspec.json.Decoder(wire.BlockIndex)
 _end = msgspec.json.Decoder(wire.AnswerEnd)
-_error = msgspec.json.Decoder(wire.ErrorBody)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-_FAILURES: dict[str, FailureKind] = {
-    "overloaded_error": "overloaded",
-    "rate_limit_error": "rate_limited",
-    "timeout_error": "timeout",
-    "invalid_request_error": "invalid_request",
-    "request_too_large": "invalid_request",
-}
 _NO_ARGUMENTS = Json("{}")
 
 
@@ -196,8 +186,10 @@ class MessagesStreamDecoder:
         return [Ended(stop=stop, usage=self._counts())]
 
     def _read_error(self, data: bytes) -> list[Event]:
-        error = _error.decode(data).error
-        return [Failed(kind=_FAILURES.get(error.type, "internal"), message=error.message)]
+        failure = read_failure(200, data)
+        if failure is None:
+            raise BadUpstreamMessage("an error event without an error")
+        return [Failed(kind=failure.kind, message=failure.message)]
 
     def _note_usage(self, raw: msgspec.Raw) -> None:
         said = read_usage(raw)

@@ -71,6 +71,7 @@ class ErrorDetail(msgspec.Struct, frozen=True):
 
     type: str = "api_error"
     message: str = ""
+    details: Any = None
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

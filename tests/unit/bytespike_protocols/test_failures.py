@@ -59,16 +59,6 @@ def test_anthropic_messages_carry_path_and_402_code() -> None:
     )
 
 
-def test_anthropic_errors_are_read_back() -> None:
-    detail = anthropic.decode_error(b'{"type":"error","error":{"type":"x","message":"y"}}')
-    assert detail is not None
-    assert (detail.type, detail.message) == ("x", "y")
-    assert anthropic.decode_error(b"<html>") is None
-    assert anthropic.decode_error(b'{"input_tokens": 4}') is None
-    assert anthropic.status_of("overloaded_error") == 529
-    assert anthropic.status_of("something new") == 500
-
-
 def test_anthropic_stream_errors_are_whole_events() -> None:
     event = anthropic.encode_stream_error(
         code="upstream_timeout", message="late", request_id="req_1"

@@ -14,7 +14,7 @@ from bytespike_contracts.money import Rates, TokenUsage
 from bytespike_contracts.principal import Grant, Principal, Reading
 from bytespike_contracts.settlement import Outcome
 from bytespike_contracts.usage import UsageEvent
-from bytespike_protocols.anthropic.usage import UsageTap
+from bytespike_protocols.anthropic.tap import MessagesTap
 from bytespike_protocols.sse import Frame
 from bytespike_runtime.bus import Bus
 from bytespike_runtime.kv import ScriptPipe
@@ -122,8 +122,8 @@ def test_free_outcomes_are_free_whatever_was_used(books: Books, outcome: Outcome
     assert settlement.charge_uusd == 0
 
 
-def tapped(*frames: tuple[bytes, bytes]) -> UsageTap:
-    tap = UsageTap()
+def tapped(*frames: tuple[bytes, bytes]) -> MessagesTap:
+    tap = MessagesTap()
     for event, data in frames:
         tap.feed(Frame(event, data))
     return tap

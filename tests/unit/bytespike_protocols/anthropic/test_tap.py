@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from bytespike_protocols.anthropic.usage import Usage, UsageTap
+from bytespike_protocols.anthropic.tap import MessagesTap
 from bytespike_protocols.errors import BadUpstreamMessage
+from bytespike_protocols.failures import VendorFailure
+from bytespike_protocols.ir import Usage
 from bytespike_protocols.sse import Frame
 
 
@@ -35,8 +37,8 @@ def end(reason: str = "end_turn", **usage: Any) -> Frame:
 STOP = frame("message_stop")
 
 
-def tapped(*frames: Frame) -> UsageTap:
-    tap = UsageTap()
+def tapped(*frames: Frame) -> MessagesTap:
+    tap = MessagesTap()
     for one in frames:
         tap.feed(one)
     return tap
@@ -154,9 +156,9 @@ def test_a_refusal_counts_only_without_content() -> None:
 
 def test_an_error_event_is_remembered() -> None:
     tap = tapped(start(), frame("error", error={"type": "overloaded_error", "message": "Busy"}))
-    assert tap.error == ("overloaded_error", "Busy")
+    assert tap.error == VendorFailure(status=529, code="overloaded_error", message="Busy")
     assert not tap.finished
-    assert tapped(Frame(b"error", b"not json")).error == ("api_error", "")
+    assert tapped(Frame(b"error", b"not json")).error == VendorFailure(status=500, message="")
 
 
 def test_events_without_an_event_line_are_known_by_their_type() -> None:
@@ -169,7 +171,7 @@ def test_events_without_an_event_line_are_known_by_their_type() -> None:
 
 
 def test_a_whole_message_is_read_at_once() -> None:
-    tap = UsageTap()
+    tap = MessagesTap()
     body = {
         "type": "message",
         "content": [{"type": "text", "text": "hi"}],
@@ -186,13 +188,13 @@ def test_a_whole_message_is_read_at_once() -> None:
 
 
 def test_an_error_in_a_200_is_told_from_a_message() -> None:
-    tap = UsageTap()
+    tap = MessagesTap()
     tap.read_message(b'{"type":"error","error":{"type":"api_error","message":"no"}}')
-    assert tap.error == ("api_error", "no")
+    assert tap.error == VendorFailure(status=500, code="api_error", message="no")
     assert not tap.finished
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"type":"message","content":7}', b"[]"])
 def test_anything_else_is_a_bad_answer(body: bytes) -> None:
     with pytest.raises(BadUpstreamMessage):
-        UsageTap().read_message(body)
+        MessagesTap().read_message(body)
