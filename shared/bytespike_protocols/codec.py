@@ -1,4 +1,5 @@
-"""What a dialect's codec is: eight directions (request, answer, stream and failure, each way).
+"""What a dialect's codec is: eight directions (request, answer, stream and failure, each way), and
+the tap that reads along where nothing is translated.
 
 All of it is pure: bytes in, values out. A codec knows its own dialect and the IR, nothing of the
 other three. What could not be said in the target dialect is listed in :class:`Encoded`; content
@@ -12,18 +13,26 @@ from typing import Literal, Protocol
 import msgspec
 
 from bytespike_protocols.events import Event
+from bytespike_protocols.failures import VendorFailure
 from bytespike_protocols.ir import Dialect, Request, Response
 from bytespike_protocols.sse import Frame
+from bytespike_protocols.tap import Tap
 
 __all__ = [
     "Codec",
     "Encoded",
+    "Failures",
+    "Framing",
     "Loss",
     "ReplyContext",
     "RouteHints",
     "StreamDecoder",
     "StreamEncoder",
 ]
+
+
+#: How the parts of a stream are told apart; ``array`` is Gemini's alone.
+Framing = Literal["sse", "array"]
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -64,7 +73,7 @@ class ReplyContext(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     created_s: int
     model: str
-    framing: Literal["sse", "array"] = "sse"
+    framing: Framing = "sse"
 
 
 class StreamDecoder(Protocol):
@@ -86,10 +95,41 @@ class StreamEncoder(Protocol):
         """Bytes to send now; may be empty."""
 
 
+class Failures(Protocol):
+    """A dialect's errors. Its ``failure`` module is one of these."""
+
+    def read_failure(self, status: int, body: bytes) -> VendorFailure | None:
+        """The error a vendor sent with ``status`` (200: found inside a success); None if ``body``
+        is in no envelope that is known (a proxy's page, a good answer).
+        """
+
+    def client_status(self, status: int) -> int:
+        """``status`` as clients of this dialect know it: only Anthropic's know 529."""
+
+    def encode_error(
+        self, *, status: int, code: str, message: str, param: str | None, request_id: str
+    ) -> bytes:
+        """The JSON body of an error for a client; ``status`` in our terms."""
+
+    def encode_stream_error(
+        self,
+        *,
+        code: str,
+        message: str,
+        request_id: str,
+        framing: Framing = "sse",
+        number: int | None = None,
+    ) -> bytes:
+        """An error to put into a relayed stream where a frame has ended: a whole event or, with
+        ``array``, the bare element. ``number`` is :attr:`Tap.next_number`.
+        """
+
+
 class Codec(Protocol):
     """One dialect."""
 
     dialect: Dialect
+    failures: Failures
 
     def decode_request(self, body: bytes, hints: RouteHints) -> Request:
         """A client's request. Raises ``BadClientMessage`` with the JSON path."""
@@ -108,3 +148,6 @@ class Codec(Protocol):
 
     def stream_encoder(self, context: ReplyContext) -> StreamEncoder:
         """For one answer."""
+
+    def tap(self) -> Tap:
+        """For one answer of a vendor's, relayed or translated."""

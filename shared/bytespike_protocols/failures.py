@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Kind", "VendorFailure", "numbered"]
+__all__ = ["Kind", "VendorFailure", "numbered", "without_529"]
 
 #: What a client is told of a failure in mid-stream, where no status can be sent any more.
 Kind = Literal["overloaded", "rate_limited", "timeout", "invalid_request", "internal"]
@@ -62,3 +62,8 @@ def numbered(code: object) -> int | None:
     if isinstance(code, int) and 400 <= code < 600:
         return _SAME.get(code, code)
     return None
+
+
+def without_529(status: int) -> int:
+    """The status for clients of a dialect other than Anthropic's, which alone knows 529."""
+    return 503 if status == 529 else status

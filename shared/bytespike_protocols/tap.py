@@ -43,6 +43,10 @@ class Tap(Protocol):
     error: VendorFailure | None
 
     @property
+    def next_number(self) -> int | None:
+        """The number of an event of ours, if it is put in now; None where events have none."""
+
+    @property
     def usage(self) -> Usage | None:
         """What the vendor reported, once it has reported all of it; None until then."""
 
@@ -81,26 +85,39 @@ class TapState:
         self.delivered_bytes = 0
 
     @property
+    def next_number(self) -> int | None:
+        """See :class:`Tap`; only one dialect numbers its events."""
+        return None
+
+    @property
     def counted_tokens(self) -> int:
         """The delivered text in tokens, by our own count."""
         return -(-self.delivered_bytes // BYTES_PER_TOKEN)
 
+    def at_least(self, reported: Usage | None) -> Usage:
+        """What is known now: the counts reported so far, but no less output than was delivered."""
+        known = reported or Usage()
+        if known.output_tokens >= self.counted_tokens or (self.finished and reported is not None):
+            return known
+        return msgspec.structs.replace(known, output_tokens=self.counted_tokens)
+
     def close(self) -> None:
         """See :class:`Tap`; most dialects say their end themselves."""
 
+    def deliver(self, text: bytes) -> None:
+        """Note content as it stands in a JSON string."""
+        if text:
+            self.content_seen = True
+            self.measure(text)
+
     def measure(self, text: bytes) -> None:
-        """Note delivered text as it stands in a JSON string: escapes are counted too low, never
-        too high.
-        """
-        if not text:
-            return
-        self.content_seen = True
+        """Count text as it stands in a JSON string; escapes are counted too low, never too high."""
         size = len(text)
         escapes = text.count(b"\\")
         if escapes:
-            # Six bytes of \\uXXXX are at least one character of one or two bytes.
+            # The six bytes of a \\uXXXX are at least two of UTF-8, or one of a control character.
             size -= escapes + 3 * text.count(b"\\u")
-        self.delivered_bytes += max(size, 1)
+        self.delivered_bytes += size
 
 
 def lenient(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T | None:

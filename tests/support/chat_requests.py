@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bytespike_protocols.codec import Codec
 from bytespike_protocols.ir import (
     Block,
     Dialect,
@@ -16,7 +17,7 @@ from bytespike_protocols.ir import (
     ToolUse,
     Turn,
 )
-from bytespike_protocols.openai_chat import CODEC, ChatCodec
+from bytespike_protocols.openai_chat import CODEC
 
 __all__ = ["call", "encode", "messages", "result", "turn", "user"]
 
@@ -40,7 +41,7 @@ def result(call_id: str = "toolu_1", *blocks: Any, **fields: Any) -> ToolResult:
 
 def encode(
     *turns: Turn,
-    codec: ChatCodec = CODEC,
+    codec: Codec = CODEC,
     dialect: Dialect = Dialect.ANTHROPIC,
     **fields: Any,
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:

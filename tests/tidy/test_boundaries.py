@@ -80,6 +80,17 @@ def test_plumbing_is_shared_only_when_two_services_use_it() -> None:
     assert lonely == []
 
 
+def test_only_the_registry_knows_all_dialects() -> None:
+    dialects = {"anthropic", "gemini", "openai_chat", "openai_responses"}
+    names = {f"bytespike_protocols.{dialect}" for dialect in dialects}
+    knowing = [
+        path.name
+        for path in python_files("shared/bytespike_protocols")
+        if path.parent.name not in dialects and names & imported_modules(path)
+    ]
+    assert knowing == ["dialects.py"]
+
+
 @pytest.mark.parametrize("package", [*SERVICES, *SHARED, "bytespike_cli"])
 def test_every_package_imports_alone_in_a_fresh_interpreter(package: str) -> None:
     code = f"import {package}, pkgutil, importlib\n" + (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from bytespike_protocols.anthropic import request_decode, request_encode, response
+from bytespike_protocols.anthropic import failure, request_decode, request_encode, response
 from bytespike_protocols.anthropic.stream_decode import MessagesStreamDecoder
 from bytespike_protocols.anthropic.stream_encode import MessagesStreamEncoder
+from bytespike_protocols.anthropic.tap import MessagesTap
 from bytespike_protocols.codec import (
     Codec,
     Encoded,
+    Failures,
     ReplyContext,
     RouteHints,
     StreamDecoder,
@@ -20,6 +22,7 @@ __all__ = ["CODEC"]
 
 class _MessagesCodec:
     dialect = Dialect.ANTHROPIC
+    failures: Failures = failure
 
     def decode_request(self, body: bytes, hints: RouteHints) -> Request:
         del hints  # the body says it all
@@ -39,6 +42,9 @@ class _MessagesCodec:
 
     def stream_encoder(self, context: ReplyContext) -> StreamEncoder:
         return MessagesStreamEncoder(context)
+
+    def tap(self) -> MessagesTap:
+        return MessagesTap()
 
 
 CODEC: Codec = _MessagesCodec()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from bytespike_protocols.anthropic.wire import ErrorBody, PlainErrorBody
+from bytespike_protocols.codec import Framing
 from bytespike_protocols.failures import VendorFailure
 
-__all__ = ["encode_error", "encode_stream_error", "read_failure"]
+__all__ = ["client_status", "encode_error", "encode_stream_error", "read_failure"]
 
 #: The SDKs choose the exception class by status; the type is for people and for raw clients.
 _TYPE_BY_STATUS = {
@@ -54,6 +55,11 @@ _decoder = msgspec.json.Decoder(ErrorBody)
 _plain_decoder = msgspec.json.Decoder(PlainErrorBody)
 
 
+def client_status(status: int) -> int:
+    """The status as clients of this dialect know it: they know all of ours."""
+    return status
+
+
 def encode_error(
     *, status: int, code: str, message: str, param: str | None, request_id: str
 ) -> bytes:
@@ -68,8 +74,16 @@ def encode_error(
     return _envelope(kind, code, text, request_id)
 
 
-def encode_stream_error(*, code: str, message: str, request_id: str) -> bytes:
+def encode_stream_error(
+    *,
+    code: str,
+    message: str,
+    request_id: str,
+    framing: Framing = "sse",
+    number: int | None = None,
+) -> bytes:
     """A whole ``error`` event, to be written at a frame boundary."""
+    del framing, number
     kind = _STREAM_TYPE_BY_CODE.get(code, _DEFAULT_TYPE)
     return b"event: error\ndata: " + _envelope(kind, code, message, request_id) + b"\n\n"
 

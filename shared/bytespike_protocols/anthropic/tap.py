@@ -87,7 +87,7 @@ class MessagesTap(TapState):
             # Signatures and citations: content was delivered, though none that can be counted.
             self.content_seen = True
             return
-        self.measure(piece[1])
+        self.deliver(piece[1])
 
     def _note_start(self, data: bytes) -> None:
         self.started = True

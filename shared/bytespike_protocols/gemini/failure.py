@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 import msgspec
 
+from bytespike_protocols.codec import Framing
+from bytespike_protocols.failures import VendorFailure, numbered
+from bytespike_protocols.failures import without_529 as client_status
 from bytespike_protocols.gemini.wire import ErrorBody, ErrorInfo
 
 __all__ = [
-    "Kind",
-    "decode_error",
+    "client_status",
     "encode_error",
     "encode_stream_error",
-    "error_body",
-    "failure_kind",
-    "is_bad_key",
-    "retry_after_s",
+    "info_failure",
+    "read_failure",
 ]
-
-Kind = Literal["overloaded", "rate_limited", "timeout", "invalid_request", "internal"]
 
 _STATUS_NAMES = {
     400: "INVALID_ARGUMENT",
@@ -47,23 +44,19 @@ _STREAM_STATUS_BY_CODE = {
     "upstream_timeout": 504,
 }
 
-_KIND_BY_STATUS: dict[str, Kind] = {
-    "INVALID_ARGUMENT": "invalid_request",
-    "FAILED_PRECONDITION": "invalid_request",
-    "OUT_OF_RANGE": "invalid_request",
-    "NOT_FOUND": "invalid_request",
-    "RESOURCE_EXHAUSTED": "rate_limited",
-    "UNAVAILABLE": "overloaded",
-    "DEADLINE_EXCEEDED": "timeout",
+_STATUS_BY_NAME = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 529,
+    "DEADLINE_EXCEEDED": 504,
 }
-_KIND_BY_CODE: dict[int, Kind] = {
-    400: "invalid_request",
-    404: "invalid_request",
-    429: "rate_limited",
-    503: "overloaded",
-    504: "timeout",
-}
-_RETRY_DELAY = re.compile(r"(\d{1,6})(\.\d+)?s")
+_RETRY_DELAY = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
 
 _encoder = msgspec.json.Encoder()
 
@@ -82,51 +75,61 @@ def encode_error(
     503); our own word is the reason of an ``ErrorInfo`` detail, where its clients look for one.
     """
     text = f"{param}: {message}" if param else message
-    return _envelope(503 if status == 529 else status, code, text, request_id)
+    return _envelope(client_status(status), code, text, request_id)
 
 
-def encode_stream_error(*, code: str, message: str, request_id: str) -> bytes:
+def encode_stream_error(
+    *,
+    code: str,
+    message: str,
+    request_id: str,
+    framing: Framing = "sse",
+    number: int | None = None,
+) -> bytes:
     """A whole chunk. ``error`` must be its first key and the line end CRLF: the SDK looks at the
     text.
     """
-    return b"data: " + error_body(code=code, message=message, request_id=request_id) + b"\r\n\r\n"
+    del number
+    status = _STREAM_STATUS_BY_CODE.get(code, 503)
+    body = _envelope(status, code, message, request_id)
+    return body if framing == "array" else b"data: " + body + b"\r\n\r\n"
 
 
-def error_body(*, code: str, message: str, request_id: str) -> bytes:
-    """The JSON of an error in mid-stream, without framing: by itself an element of the array."""
-    return _envelope(_STREAM_STATUS_BY_CODE.get(code, 503), code, message, request_id)
-
-
-def decode_error(body: bytes) -> ErrorInfo | None:
+def read_failure(status: int, body: bytes) -> VendorFailure | None:
     """The vendor's error, or None if ``body`` is not in its envelope (a proxy's HTML page). A call
-    that asked for a stream may be answered with a list of one.
+    that asked for a stream may be answered with a list of one. ``status`` is the HTTP status it
+    came with; inside a success the error's own name or number tells.
     """
     try:
         found = msgspec.json.decode(body, type=ErrorBody | list[ErrorBody])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if isinstance(found, ErrorBody):
-        return found.error
-    return found[0].error if found else None
+        return info_failure(status, found.error)
+    return info_failure(status, found[0].error) if found else None
 
 
-def failure_kind(error: ErrorInfo) -> Kind:
-    """What an error in mid-stream means; by its name, else by its number."""
-    return _KIND_BY_STATUS.get(error.status) or _KIND_BY_CODE.get(error.code, "internal")
+def info_failure(status: int, error: ErrorInfo) -> VendorFailure:
+    """An error object, freed from its envelope."""
+    if status < 400:
+        status = _STATUS_BY_NAME.get(error.status) or numbered(error.code) or 500
+    # Only the reason tells a key Google does not know from a bad request.
+    if any(detail.reason == "API_KEY_INVALID" for detail in _details(error)):
+        status = 401
+    return VendorFailure(
+        status=529 if status == 503 else status,
+        message=error.message,
+        code=error.status,
+        retry_after_s=_retry_after_s(error),
+    )
 
 
-def is_bad_key(error: ErrorInfo) -> bool:
-    """Google's 400 for a key it does not know: only the reason tells it from a bad request."""
-    return any(detail.reason == "API_KEY_INVALID" for detail in _details(error))
-
-
-def retry_after_s(error: ErrorInfo) -> int | None:
-    """The wait Google asks for in the body (it sends no header), in whole seconds, rounded up."""
+def _retry_after_s(error: ErrorInfo) -> float | None:
+    """The wait is in the body: Google sends no header."""
     for detail in _details(error):
         match = _RETRY_DELAY.fullmatch(detail.retry_delay)
         if match is not None:
-            fraction = (match[2] or "").strip(".0")
-            return int(match[1]) + bool(fraction)
+            return float(match[1])
     return None
 
 

@@ -25,7 +25,7 @@ from bytespike_protocols.events import (
     StreamGuard,
     TextDelta,
 )
-from bytespike_protocols.gemini.failure import failure_kind
+from bytespike_protocols.gemini.failure import info_failure
 from bytespike_protocols.gemini.grounding import citations_of
 from bytespike_protocols.gemini.names import answer_call_id, unescape_name
 from bytespike_protocols.gemini.signature import read_signature, read_thought
@@ -46,12 +46,12 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.sse import Frame
 
-__all__ = ["GeminiStreamDecoder"]
+__all__ = ["UNSPECIFIED", "GeminiStreamDecoder"]
 
 _answer = msgspec.json.Decoder(Answer)
 _part = msgspec.json.Decoder(AnswerPart)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
+UNSPECIFIED = "FINISH_REASONUNSPECIFIED"
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -102,8 +102,8 @@ class GeminiStreamDecoder:
         except _BROKEN as error:
             raise BadUpstreamMessage(f"not a Gemini answer: {error}") from None
         if answer.error is not None:
-            failed = Failed(kind=failure_kind(answer.error), message=answer.error.message)
-            self._emit(failed)
+            failure = info_failure(200, answer.error)
+            self._emit(Failed(kind=failure.kind, message=failure.message))
             return self._take()
         self._start(answer, frame.data)
         self._usage = answer.usage_metadata or self._usage
@@ -159,7 +159,7 @@ class GeminiStreamDecoder:
                 raise BadUpstreamMessage(f"not a part of a Gemini answer: {error}") from None
         self._cite()
         reason = candidate.finish_reason
-        if reason and reason != _UNSPECIFIED:
+        if reason and reason != UNSPECIFIED:
             self._finish = stop_of(reason, candidate.finish_message, called=self._calls > 0)
 
     def _ground(self, candidate: Candidate) -> None:

@@ -25,7 +25,7 @@ from bytespike_protocols.events import (
     StreamGuard,
     TextDelta,
 )
-from bytespike_protocols.gemini.failure import error_body
+from bytespike_protocols.gemini.failure import encode_stream_error
 from bytespike_protocols.gemini.grounding import GroundingWriter
 from bytespike_protocols.gemini.parts_encode import (
     Part,
@@ -119,10 +119,11 @@ class GeminiStreamEncoder:
             case Ended():
                 return self._end(event)
             case Failed():
-                body = error_body(
+                body = encode_stream_error(
                     code=_CODE_BY_KIND[event.kind],
                     message=event.message,
                     request_id=self._request_id,
+                    framing="array",
                 )
                 return self._framed(body, last=True)
         return b""

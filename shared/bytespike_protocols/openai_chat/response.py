@@ -20,7 +20,7 @@ from bytespike_protocols.ir import (
     ToolUse,
 )
 from bytespike_protocols.openai_chat.citations import annotation_of
-from bytespike_protocols.openai_chat.failure import decode_error
+from bytespike_protocols.openai_chat.failure import UNREADABLE, read_failure
 from bytespike_protocols.openai_chat.reasoning import detail_of
 from bytespike_protocols.openai_chat.stops import encode_stop
 from bytespike_protocols.openai_chat.stream_decode import ChatStreamDecoder, read_chunk
@@ -46,8 +46,7 @@ def decode_response(body: bytes) -> Response:
     """Raises ``BadUpstreamMessage``, also for an error that came with a good status."""
     chunk = read_chunk(body)
     if chunk.error:
-        error = decode_error(body)
-        raise BadUpstreamMessage(error.message if error is not None else "an error without words")
+        raise BadUpstreamMessage((read_failure(200, body) or UNREADABLE).message)
     return fold(ChatStreamDecoder().whole(chunk))
 
 

@@ -38,7 +38,7 @@ from bytespike_protocols.ir import (
     Usage,
 )
 from bytespike_protocols.openai_chat.citations import citation_of
-from bytespike_protocols.openai_chat.failure import decode_error, kind_of
+from bytespike_protocols.openai_chat.failure import UNREADABLE, read_failure
 from bytespike_protocols.openai_chat.reasoning import ENCRYPTED, block_of_detail, words_of
 from bytespike_protocols.openai_chat.stops import decode_stop
 from bytespike_protocols.openai_chat.usage import decode_usage
@@ -52,11 +52,11 @@ from bytespike_protocols.openai_chat.wire import (
 )
 from bytespike_protocols.sse import Frame
 
-__all__ = ["ChatStreamDecoder", "read_chunk"]
+__all__ = ["DONE", "ChatStreamDecoder", "read_chunk"]
 
 Words = type[Text] | type[Thinking] | type[Refusal]
 
-_DONE = b"[DONE]"
+DONE = b"[DONE]"
 _chunks = msgspec.json.Decoder(Chunk)
 
 
@@ -127,7 +127,7 @@ class ChatStreamDecoder:
         """Raises ``BadUpstreamMessage``."""
         if self._guard.over:
             return []
-        if frame.data.strip() == _DONE:
+        if frame.data.strip() == DONE:
             return self._end()
         if frame.event == b"error":
             return self._fail(frame.data)
@@ -167,9 +167,8 @@ class ChatStreamDecoder:
         return events
 
     def _fail(self, data: bytes) -> list[Event]:
-        error = decode_error(data)
-        message = error.message if error is not None else "the vendor reported an error"
-        self._emit(Failed(kind=kind_of(error), message=message))
+        failure = read_failure(200, data) or UNREADABLE
+        self._emit(Failed(kind=failure.kind, message=failure.message))
         return self._drain()
 
     def _start(self, chunk: Chunk) -> None:

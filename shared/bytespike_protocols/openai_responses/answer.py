@@ -9,6 +9,7 @@ import msgspec
 
 from bytespike_protocols.custody import unwrap
 from bytespike_protocols.errors import BadUpstreamMessage
+from bytespike_protocols.failures import VendorFailure
 from bytespike_protocols.ir import (
     Block,
     Dialect,
@@ -22,10 +23,11 @@ from bytespike_protocols.ir import (
     ToolUse,
     Usage,
 )
+from bytespike_protocols.openai_failures import failure_of
 from bytespike_protocols.openai_responses.free_form import wrap_text
 from bytespike_protocols.openai_responses.names import original_name
 from bytespike_protocols.openai_responses.usage import decode_usage
-from bytespike_protocols.openai_responses.wire import Answer, Item, Part
+from bytespike_protocols.openai_responses.wire import Answer, ErrorDetail, Event, Item, Part
 
 __all__ = [
     "CALLS",
@@ -34,6 +36,8 @@ __all__ = [
     "answer_usage",
     "citations",
     "decode_upstream",
+    "detail_failure",
+    "event_failure",
     "item_blocks",
     "part_block",
 ]
@@ -50,6 +54,7 @@ _ENDINGS = {
     "content_filter": StopReason.REFUSED,
 }
 
+_answer = msgspec.json.Decoder(Answer)
 _item = msgspec.json.Decoder(Item)
 _part = msgspec.json.Decoder(Part)
 _parts = msgspec.json.Decoder(list[msgspec.Raw] | None)
@@ -125,6 +130,23 @@ def answer_usage(answer: Answer) -> Usage | None:
         kinds = [decode_upstream(_item, raw).type for raw in answer.output or ()]
         said = kinds.count("web_search_call")
     return decode_usage(answer.usage, web_searches=said)
+
+
+def event_failure(event: Event) -> VendorFailure:
+    """What the vendor sent instead of an end: nested, flat, or inside a response that failed."""
+    error = event.error
+    if error is None and event.type.startswith("response."):
+        error = decode_upstream(_answer, event.response).error
+    elif error is None:
+        error = ErrorDetail(code=event.code, message=event.message, param=event.param)
+    return detail_failure(error)
+
+
+def detail_failure(error: ErrorDetail | None) -> VendorFailure:
+    """The same of an error object alone, found where no status says more."""
+    said = msgspec.structs.asdict(error or ErrorDetail())
+    said["message"] = said["message"] or "the model's vendor gave up"
+    return failure_of(200, said)
 
 
 def _elements(raw: msgspec.Raw) -> list[msgspec.Raw]:

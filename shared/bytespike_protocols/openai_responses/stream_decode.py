@@ -36,10 +36,10 @@ from bytespike_protocols.openai_responses.answer import (
     answer_usage,
     citations,
     decode_upstream,
+    event_failure,
     item_blocks,
     part_block,
 )
-from bytespike_protocols.openai_responses.failure import failure_kind
 from bytespike_protocols.openai_responses.names import original_name
 from bytespike_protocols.sse import Frame
 
@@ -267,14 +267,8 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._emit(Ended(stop=stop, usage=answer_usage(answer)))
 
     def _on_failure(self, event: wire.Event) -> None:
-        error = event.error
-        if event.type != "error":
-            error = decode_upstream(_answer, event.response).error
-        elif error is None:
-            error = wire.ErrorDetail(code=event.code, message=event.message)
-        error = error or wire.ErrorDetail()
-        message = error.message or "the model's vendor gave up"
-        self._emit(Failed(kind=failure_kind(error), message=message))
+        failure = event_failure(event)
+        self._emit(Failed(kind=failure.kind, message=failure.message))
 
 
 _Handler = Callable[[ResponsesStreamDecoder, wire.Event], None]

@@ -328,7 +328,7 @@ class ResponsesStreamEncoder(StreamEncoder):
                 code=code,
                 message=event.message,
                 request_id=self._context.request_id,
-                sequence_number=self._sequence_number,
+                number=self._sequence_number,
             )
         )
         self._sequence_number += 1

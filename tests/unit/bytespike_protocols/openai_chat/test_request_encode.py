@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bytespike_protocols.codec import Codec
 from bytespike_protocols.errors import BadClientMessage, Unrepresentable
 from bytespike_protocols.ir import (
     Audio,
@@ -32,7 +33,7 @@ from bytespike_protocols.ir import (
     Url,
     Video,
 )
-from bytespike_protocols.openai_chat import CODEC, COMPATIBLE_CODEC, ChatCodec
+from bytespike_protocols.openai_chat import CODEC, COMPATIBLE_CODEC
 from tests.support.chat_requests import call, encode, messages, result, turn, user
 
 PNG = Base64(media_type="image/png", data="iVBORw0KGgo=")
@@ -214,7 +215,7 @@ def test_empty_words_are_left_out() -> None:
     ],
 )
 def test_thoughts_go_back_to_their_issuer_alone(
-    thought: Block, codec: ChatCodec, message: dict[str, Any], lost: bool
+    thought: Block, codec: Codec, message: dict[str, Any], lost: bool
 ) -> None:
     body, losses = encode(turn("assistant", thought, "so"), codec=codec)
     assert body["messages"][0] == {"role": "assistant", "content": "so", **message}

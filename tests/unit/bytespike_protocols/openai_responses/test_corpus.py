@@ -15,7 +15,7 @@ from bytespike_protocols.events import Ended, Failed
 from bytespike_protocols.folding import fold
 from bytespike_protocols.ir import Block, Foreign, Response, Text, Thinking
 from bytespike_protocols.openai_responses import CODEC
-from bytespike_protocols.openai_responses.failure import decode_error
+from bytespike_protocols.openai_responses.failure import read_failure
 from tests.support.responses_corpus import (
     CASES,
     Case,
@@ -122,9 +122,9 @@ def test_a_stream_and_its_last_event_are_the_same_answer(case: Case) -> None:
 
 @pytest.mark.parametrize("case", ERRORS, ids=ids)
 def test_an_error_is_read(case: Case) -> None:
-    error = decode_error(case.answer or case.sse or b"")
-    assert error is not None
-    assert error.message
+    failure = read_failure(case.status, case.answer or case.sse or b"")
+    assert failure is not None
+    assert failure.message
 
 
 def said(response: Response, *, encrypted: bool = True) -> tuple[Any, ...]:
