@@ -396,9 +396,11 @@ def _is_event_stream(response: HttpResponse) -> bool:
 
 def _body_for(lane: Lane, job: Job) -> bytes:
     """The client's bytes, the model's name replaced where the vendor knows it by another."""
-    start, end = span = job.reading.model_span
+    span = job.reading.model_span
+    if span is None:
+        return job.body
     name = msgspec.json.encode(lane.channel.models[job.reading.model])
-    return job.body if job.body[start:end] == name else replace_span(job.body, span, name)
+    return job.body if job.body[span[0] : span[1]] == name else replace_span(job.body, span, name)
 
 
 def _ms(seconds: float) -> int:

@@ -95,7 +95,7 @@ class Handlers:
         if principal.grant is None and route == "messages":
             raise GatewayError(ErrorCode.PERMISSION_DENIED, "a paid call needs a grant")
         reading, body = principal.reading, await _read_body(request)
-        if reading is None or not is_string(body, reading.model_span):
+        if reading is None or not (reading.model_span and is_string(body, reading.model_span)):
             raise GatewayError(ErrorCode.INVALID_REQUEST, "the principal does not fit the body")
         return Job(
             route=route,

@@ -8,6 +8,8 @@ the edge.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from bytespike_contracts.money import Rates
@@ -45,15 +47,19 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the edge has read in a text body, so that nobody behind it needs to decode it again.
+    """What the edge has read in a text request, so that nobody behind it needs to decode it again.
 
-    ``model`` is the catalogue's id. ``model_span`` is where the body names the model: the offsets
-    in bytes of the opening quote and of what follows the closing one.
+    ``model`` is the catalogue's id and ``called`` the client's spelling of it where it differs.
+    ``model_span`` is where the body names the model: the offsets in bytes of the opening quote and
+    of what follows the closing one; None where the path names it (Gemini). ``framing`` is how the
+    parts of a stream are to be told apart; ``array`` is Gemini's alone.
     """
 
     model: str
-    model_span: tuple[int, int]
+    model_span: tuple[int, int] | None
+    called: str = ""
     stream: bool = False
+    framing: Literal["sse", "array"] = "sse"
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

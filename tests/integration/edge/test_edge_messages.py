@@ -55,6 +55,7 @@ async def test_a_message_is_relayed_with_a_principal_and_without_the_credential(
     assert principal.grant is not None
     assert principal.reading is not None
     assert (principal.reading.model, principal.reading.stream) == ("claude-sonnet-4-5", False)
+    assert principal.reading.model_span is not None
     assert body[slice(*principal.reading.model_span)] == b'"claude-sonnet-4.5"'
     assert principal.grant.scopes == (record.key_id,)
     assert format_usd(principal.grant.hold_uusd) == reply.headers["x-estimated-credits"]
