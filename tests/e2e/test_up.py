@@ -187,7 +187,8 @@ async def test_a_vendor_key_replaces_the_simulator(folder: Path) -> None:
     async with _up(folder, ANTHROPIC_API_KEY="sk-ant-not-a-real-key") as up:
         assert up.demo["simulator_url"] is None
         assert "simulator" not in up.pids
-        assert "real vendors" in up.printed
+        assert "answers come from real vendors: anthropic\n" in up.printed
+        assert "Left out for want of a key: openai, openai-chat, google, " in up.printed
 
 
 async def _paste(up: Up, part: str) -> str:
