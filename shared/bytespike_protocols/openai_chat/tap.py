@@ -18,19 +18,37 @@ from bytespike_protocols.tap import TapState, lenient
 
 __all__ = ["ChatTap", "is_usage_only"]
 
+# The chunk nearly every chunk is, from its first byte to its last: one piece of words or thoughts
+# among plain fields, no end, no usage. What stands before the piece is the same in all of them.
+_FIELD = rb'\s*"[^"\\]*+"\s*:\s*(?:null|"[^"\\]*+"|[0-9.]++)\s*'
+_NULL = rb'\s*"[^"\\]*+"\s*:\s*null\s*'
+_OPENING = re.compile(
+    rb"\s*\{(?:" + _FIELD + rb',)*+\s*"choices"\s*:\s*\[\s*\{(?:\s*"index"\s*:\s*0\s*,)?'
+    rb'\s*"delta"\s*:\s*\{(?:\s*"role"\s*:\s*"assistant"\s*,)?(?:' + _NULL + rb",)*+"
+    rb'\s*"(?:content|reasoning_content)"\s*:\s*"'
+)
+#: Begins no chunk.
+_NOTHING = b"\0"
+_PIECE = re.compile(
+    rb'([^"\\]*+(?:\\.[^"\\]*+)*+)"\s*(?:,' + _NULL + rb")*+\}(?:\s*," + _NULL + rb")*+\}\s*\]"
+    rb"(?:\s*," + _FIELD + rb")*+\}",
+    re.DOTALL,
+)
+
 # Inside a JSON string every quote is escaped, so no name here can be imitated by content.
 _TEXT = rb'\s*:\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
-_WORDS = re.compile(rb'"(?:content|arguments)"' + _TEXT, re.DOTALL)
+_WORDS = re.compile(rb'"content"' + _TEXT, re.DOTALL)
+_ARGUMENTS = re.compile(rb'"arguments"' + _TEXT, re.DOTALL)
 #: Some hosts give the same thoughts under two names, and once more in details: one is counted.
 _THOUGHTS = re.compile(rb'"reasoning(?:_content)?"' + _TEXT, re.DOTALL)
 _REFUSAL = re.compile(rb'"refusal"' + _TEXT, re.DOTALL)
 #: Text in typed parts, as some hosts send it.
 _PARTS = re.compile(rb'"(?:content|thinking)"\s*:\s*\[')
 _PART_TEXT = re.compile(rb'"text"' + _TEXT, re.DOTALL)
-#: Content that has no words, or none yet: calls, and thoughts that may not be shown.
-_WORDLESS = re.compile(
-    rb'"(?:tool_calls|function_call|reasoning_details|audio)"\s*:\s*[\[{]\s*[{"]'
-)
+_CALLS = re.compile(rb'"(?:tool_calls|function_call)"\s*:\s*(?:\[\s*)?\{')
+#: Content that has no words of its own: thoughts that may not be shown, sound.
+_DETAILS = re.compile(rb'"reasoning_details"\s*:\s*\[\s*\{')
+_AUDIO = re.compile(rb'"audio"\s*:\s*\{')
 #: What nearly every chunk says of its end and its usage.
 _GOES_ON = re.compile(rb'"finish_reason"\s*:\s*(?:null|"")')
 _NO_USAGE = re.compile(rb'"usage"\s*:\s*null')
@@ -58,7 +76,7 @@ _usages = msgspec.json.Decoder(WireUsage | None)
 class ChatTap(TapState):
     """Reads one answer; see ``tap.Tap``. Hosts without ``[DONE]`` end with the connection."""
 
-    __slots__ = ("_called", "_refusal", "_usage", "_word")
+    __slots__ = ("_called", "_opening", "_refusal", "_usage", "_word")
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +84,7 @@ class ChatTap(TapState):
         self._refusal = False
         self._called = False
         self._usage: Usage | None = None
+        self._opening = _NOTHING
 
     @property
     def usage(self) -> Usage | None:
@@ -86,6 +105,15 @@ class ChatTap(TapState):
     def feed(self, frame: Frame) -> None:
         """See ``tap.Tap``."""
         data = frame.data
+        opening = self._opening
+        if not data.startswith(opening):
+            found = _OPENING.match(data)
+            opening = self._opening = _NOTHING if found is None else found[0]
+        piece = _PIECE.match(data, len(opening)) if opening is not _NOTHING else None
+        if piece is not None:
+            self.started = True
+            self.deliver(piece[1])
+            return
         if data.startswith(b"[") and data.strip() == DONE:
             self.finished = self.error is None
             return
@@ -141,10 +169,10 @@ class ChatTap(TapState):
             return
         for text in _WORDS.findall(data):
             self.deliver(text)
+        if b'"tool_calls"' in data or b'"function_call"' in data:
+            self._note_calls(data)
         if b'"reasoning' in data:
-            thoughts = _THOUGHTS.search(data)
-            if thoughts is not None:
-                self.deliver(thoughts[1])
+            self._note_thoughts(data)
         if b'"refusal"' in data:
             refusal = _REFUSAL.search(data)
             if refusal is not None and refusal[1]:
@@ -153,9 +181,21 @@ class ChatTap(TapState):
         if b'"text"' in data and _PARTS.search(data) is not None:
             for text in _PART_TEXT.findall(data):
                 self.deliver(text)
-        if not self._called and _WORDLESS.search(data) is not None:
+        if b'"audio"' in data and _AUDIO.search(data) is not None:
             self.content_seen = True
-            self._called = b"_call" in data
+
+    def _note_calls(self, data: bytes) -> None:
+        if _CALLS.search(data) is not None:
+            self.content_seen = self._called = True
+            for text in _ARGUMENTS.findall(data):
+                self.measure(text)
+
+    def _note_thoughts(self, data: bytes) -> None:
+        thoughts = _THOUGHTS.search(data)
+        if thoughts is not None:
+            self.deliver(thoughts[1])
+        if _DETAILS.search(data) is not None:
+            self.content_seen = True
 
 
 def is_usage_only(frame: Frame) -> bool:
