@@ -16,7 +16,7 @@ from bytespike_protocols.openai_chat.wire import WireUsage
 from bytespike_protocols.sse import Frame
 from bytespike_protocols.tap import TapState, lenient
 
-__all__ = ["ChatTap", "is_usage_only"]
+__all__ = ["ChatTap"]
 
 # The chunk nearly every chunk is, from its first byte to its last: one piece of words or thoughts
 # among plain fields, no end, no usage. What stands before the piece is the same in all of them.
@@ -196,18 +196,6 @@ class ChatTap(TapState):
             self.deliver(thoughts[1])
         if _DETAILS.search(data) is not None:
             self.content_seen = True
-
-
-def is_usage_only(frame: Frame) -> bool:
-    """Whether this is the chunk that has usage and nothing else, which a client that did not ask
-    for usage must not see.
-    """
-    if b'"usage"' not in frame.data:
-        return False
-    chunk = lenient(_chunks, frame.data)
-    if chunk is None or chunk.choices is None or _is_error(chunk):
-        return False
-    return not chunk.choices and lenient(_usages, chunk.usage) is not None
 
 
 def _is_error(chunk: _Chunk) -> bool:
