@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import suppress
 from itertools import pairwise
 
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from bytespike_protocols.anthropic import CODEC
 from bytespike_protocols.anthropic.fields import join_path, split_path
-from bytespike_protocols.anthropic.identity import Identities
 from bytespike_protocols.codec import RouteHints
 from bytespike_protocols.errors import BadClientMessage, BadUpstreamMessage
 from bytespike_protocols.events import Ended, Failed, StreamGuard
@@ -123,16 +121,6 @@ def test_any_request_decodes_or_is_the_clients_fault(body: object) -> None:
     with suppress(BadClientMessage):
         request = CODEC.decode_request(json.dumps(body).encode(), RouteHints())
         assert request.model == "claude-x"
-
-
-@given(st.lists(st.text("ab_-. é", max_size=4) | st.text(), max_size=5, unique=True))
-def test_names_stay_apart(names: list[str]) -> None:
-    identities = Identities()
-    safe = [identities.name(name) for name in names]
-    assert len(set(safe)) == len(names)
-    assert all(re.fullmatch("[a-zA-Z0-9_-]{1,128}", name) for name in safe)
-    undone = dict(identities.renamed)
-    assert [undone.get(name, name) for name in safe] == names
 
 
 @given(owner=st.sampled_from(["", "messages[2].content[0]", 'metadata["a.b"]']), name=st.text())

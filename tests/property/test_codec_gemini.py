@@ -16,7 +16,6 @@ from bytespike_protocols.errors import BadClientMessage, BadUpstreamMessage
 from bytespike_protocols.events import Event
 from bytespike_protocols.folding import fold, unfold
 from bytespike_protocols.gemini import CODEC
-from bytespike_protocols.gemini.names import escape_name, unescape_name
 from bytespike_protocols.gemini.signature import read_signature, write_signature
 from bytespike_protocols.ir import (
     Block,
@@ -117,16 +116,6 @@ def test_any_json_is_decoded_or_refused(parts: list[object], role: str) -> None:
         assert CODEC.decode_request(again, RouteHints(model="gemini-3-flash")) == request
     with suppress(BadUpstreamMessage):
         CODEC.decode_response(answered)
-
-
-names = st.from_regex(r"[A-Za-z0-9_.:-]{1,100}", fullmatch=True)
-
-
-@given(names=st.sets(names | st.just("_byts_1") | st.just("1"), min_size=2))
-def test_escaped_names_come_back_and_never_collide(names: set[str]) -> None:
-    escaped = {escape_name(name, "") for name in names}
-    assert len(escaped) == len(names)
-    assert {unescape_name(name) for name in escaped} == names
 
 
 opaques = st.builds(

@@ -158,7 +158,7 @@ def _tool_use(draft: Draft, block: ToolUse, path: str) -> Wire:
         {
             "type": "tool_use",
             "id": draft.identities.call(block.id),
-            "name": draft.identities.name(block.name),
+            "name": block.name,
             "input": _input(block.arguments, join_path(path, "arguments")),
         },
     )

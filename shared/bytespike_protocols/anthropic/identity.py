@@ -10,12 +10,17 @@ from __future__ import annotations
 import hashlib
 import re
 
-__all__ = ["Identities", "safe_id"]
+from bytespike_protocols.ir import Dialect
+from bytespike_protocols.renaming import NameRule
 
-_NAME_LIMIT = 128
+__all__ = ["NAMES", "Identities", "safe_id"]
+
+_ID_STEM_CHARS = 119
 _DIGEST_CHARS = 8
 _GOOD = re.compile(r"[a-zA-Z0-9_-]+")
 _BAD_CHAR = re.compile(r"[^a-zA-Z0-9_-]")
+
+NAMES = NameRule(Dialect.ANTHROPIC, _GOOD, 128)
 
 
 def safe_id(call_id: str) -> str:
@@ -24,29 +29,13 @@ def safe_id(call_id: str) -> str:
 
 
 class Identities:
-    """The identities of one request, in the order they are met."""
+    """The ids of the calls of one request, in the order they are met."""
 
-    __slots__ = ("_current", "_names", "_taken")
+    __slots__ = ("_current", "_taken")
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}
         self._taken: set[str] = set()
         self._current: dict[str, str] = {}
-
-    @property
-    def renamed(self) -> tuple[tuple[str, str], ...]:
-        """Names that were refused: (what the vendor sees, what the client said)."""
-        return tuple((safe, name) for name, safe in self._names.items() if safe != name)
-
-    def name(self, name: str) -> str:
-        """A tool's name."""
-        if name not in self._names:
-            good = len(name) <= _NAME_LIMIT and _GOOD.fullmatch(name)
-            safe = name if good else _rewrite(name)
-            while safe in self._names.values():
-                safe = _rewrite(safe)
-            self._names[name] = safe
-        return self._names[name]
 
     def call(self, call_id: str) -> str:
         """The id of a call in the history. An id used before gets a number: some vendors count from
@@ -68,5 +57,5 @@ class Identities:
 
 def _rewrite(original: str) -> str:
     digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()
-    stem = _BAD_CHAR.sub("_", original)[: _NAME_LIMIT - _DIGEST_CHARS - 1]
+    stem = _BAD_CHAR.sub("_", original)[:_ID_STEM_CHARS]
     return f"{stem}-{digest[:_DIGEST_CHARS]}"

@@ -14,6 +14,7 @@ from bytespike_protocols.anthropic import reasoning, schemas
 from bytespike_protocols.anthropic.content_encode import encode_text
 from bytespike_protocols.anthropic.draft import Draft, Wire, raw
 from bytespike_protocols.anthropic.history import History, encode_turns
+from bytespike_protocols.anthropic.identity import NAMES
 from bytespike_protocols.anthropic.models import MAX_STRICT_TOOLS
 from bytespike_protocols.codec import Encoded
 from bytespike_protocols.errors import BadClientMessage, Unrepresentable
@@ -26,6 +27,7 @@ from bytespike_protocols.ir import (
     Tool,
     ToolChoice,
 )
+from bytespike_protocols.renaming import rename_tools
 
 __all__ = ["encode_request"]
 
@@ -58,6 +60,7 @@ def encode_request(request: Request, *, model: str) -> Encoded:
         raise BadClientMessage("max_tokens", "field required")
     if (request.candidates or 1) > 1:
         raise Unrepresentable("candidates", "only one answer can be asked for")
+    request, renamed = rename_tools(request, NAMES)
     draft = Draft(request, model)
     tools = _tools(draft, request)
     system = _system(draft, request)
@@ -76,9 +79,7 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     body = draft.finish("", body)
     draft.breakpoint(body, request.cache, "")
     draft.limit_breakpoints()
-    return Encoded(
-        _encoder.encode(body), tuple(dict.fromkeys(draft.losses)), draft.identities.renamed
-    )
+    return Encoded(_encoder.encode(body), tuple(dict.fromkeys(draft.losses)), renamed)
 
 
 def _system(draft: Draft, request: Request) -> list[Wire]:
@@ -129,7 +130,7 @@ def _server_tool(draft: Draft, tool: ServerTool, path: str) -> Any:
 
 
 def _tool(draft: Draft, tool: Tool, path: str, *, strict: bool) -> Wire:
-    wire: Wire = {"name": draft.identities.name(tool.name)}
+    wire: Wire = {"name": tool.name}
     if tool.description is not None:
         wire["description"] = tool.description
     where = f"{path}.parameters"
@@ -161,7 +162,7 @@ def _tool_choice(draft: Draft, request: Request) -> Wire:
         choice = ToolChoice(mode="auto")
     wire: Wire = {"type": _MODES[choice.mode]}
     if choice.mode == "named":
-        wire["name"] = draft.identities.name(choice.names[0])
+        wire["name"] = choice.names[0]
     if parallel is not None and choice.mode != "none":
         wire["disable_parallel_tool_use"] = not parallel
     return {"tool_choice": draft.finish("tool_choice", wire)}

@@ -17,7 +17,7 @@ from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.gemini.fields import Path, is_json_object
 from bytespike_protocols.gemini.media import media_part
 from bytespike_protocols.gemini.models import Generation
-from bytespike_protocols.gemini.names import escape_name, is_made_up
+from bytespike_protocols.gemini.names import is_made_up
 from bytespike_protocols.gemini.signature import STAND_IN
 from bytespike_protocols.ir import (
     Audio,
@@ -145,7 +145,7 @@ class ContentsEncoder:
         arguments = block.arguments if block.arguments.strip() else Json("{}")
         if not is_json_object(arguments):
             raise Unrepresentable(f"{path}.arguments", "Gemini takes only an object's JSON")
-        call: Content = {"name": escape_name(block.name, f"{path}.name")}
+        call: Content = {"name": block.name}
         call["args"] = msgspec.Raw(arguments.encode())
         if not is_made_up(block.id):
             call["id"] = block.id
@@ -184,7 +184,7 @@ class ContentsEncoder:
             made = [{"text": item.text}] if isinstance(item, Text) else self._parts(item, inner)
             texts += [part["text"] for part in made if isinstance(part, dict) and "text" in part]
             media += [part for part in made if not _is(part, "text")]
-        answer: Content = {"name": escape_name(name, f"{path}.name")}
+        answer: Content = {"name": name}
         answer["response"] = _response(texts, is_error=block.is_error)
         if not is_made_up(block.id):
             answer["id"] = block.id

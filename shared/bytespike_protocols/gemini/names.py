@@ -1,8 +1,7 @@
 """Names and ids of calls where Gemini and the others differ.
 
-Gemini wants a function's name to begin with a letter or an underscore and often gives its calls no
-ids. Both are bridged without a table that would have to survive between request and answer: the
-name's escape can be undone by itself, and a made-up id says that it is one.
+Gemini often gives its calls no ids. That is bridged without a table that would have to survive
+between requests: a made-up id says that it is one.
 """
 
 from __future__ import annotations
@@ -11,27 +10,13 @@ import hashlib
 import re
 from collections import deque
 
-from bytespike_protocols.errors import Unrepresentable
+from bytespike_protocols.ir import Dialect
+from bytespike_protocols.renaming import NameRule
 
-__all__ = ["CallBook", "answer_call_id", "escape_name", "is_made_up", "unescape_name"]
+__all__ = ["NAMES", "CallBook", "answer_call_id", "is_made_up"]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
-_ESCAPE = "_byts_"
+NAMES = NameRule(Dialect.GEMINI, re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*"), 128)
 _MADE_UP = "gcall_"
-
-
-def escape_name(name: str, path: str) -> str:
-    """A name Gemini takes, different for different names. Raises ``Unrepresentable``."""
-    fits = _NAME.fullmatch(name) is not None and not name.startswith(_ESCAPE)
-    escaped = name if fits else _ESCAPE + name
-    if _NAME.fullmatch(escaped) is None:
-        raise Unrepresentable(path, "Gemini has no such function names: [A-Za-z0-9_.:-], up to 128")
-    return escaped
-
-
-def unescape_name(name: str) -> str:
-    """The client's name of a function Gemini wants called."""
-    return name.removeprefix(_ESCAPE)
 
 
 def answer_call_id(seed: str, number: int) -> str:

@@ -9,7 +9,7 @@ from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.gemini.contents_encode import Content, ContentsEncoder, write_at
 from bytespike_protocols.gemini.fields import parse_path
 from bytespike_protocols.gemini.models import Generation, generation, thinking_config
-from bytespike_protocols.gemini.names import escape_name
+from bytespike_protocols.gemini.names import NAMES
 from bytespike_protocols.gemini.schema import to_google
 from bytespike_protocols.ir import (
     Dialect,
@@ -21,6 +21,7 @@ from bytespike_protocols.ir import (
     Tool,
     ToolChoice,
 )
+from bytespike_protocols.renaming import rename_tools
 
 __all__ = ["encode_request"]
 
@@ -39,9 +40,10 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     """The body for the vendor's ``model`` (which stands in the path, as does streaming). Raises
     ``Unrepresentable`` for content Gemini cannot take.
     """
+    request, renamed = rename_tools(request, NAMES)
     encoder = _RequestEncoder(request, generation(model))
     body = encoder.encode()
-    return Encoded(msgspec.json.encode(body), tuple(encoder.losses))
+    return Encoded(msgspec.json.encode(body), tuple(encoder.losses), renamed)
 
 
 class _RequestEncoder:
@@ -117,7 +119,7 @@ class _RequestEncoder:
         return {"googleSearch": {}}
 
     def _tool(self, tool: Tool, path: str) -> Content:
-        declaration: Content = {"name": escape_name(tool.name, f"{path}.name")}
+        declaration: Content = {"name": tool.name}
         if tool.description is not None:
             declaration["description"] = tool.description
         if tool.parameters is not None:
@@ -224,7 +226,7 @@ def _tool_choice(choice: ToolChoice) -> Content:
     if mode == "AUTO" and choice.names:
         # Names are allowed with ANY and VALIDATED only; the latter still lets the model not call.
         mode = "VALIDATED"
-    names = [escape_name(name, "tool_choice.names") for name in choice.names]
+    names = list(choice.names)
     return {"mode": mode, "allowedFunctionNames": names} if names else {"mode": mode}
 
 

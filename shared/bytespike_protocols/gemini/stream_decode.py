@@ -27,7 +27,7 @@ from bytespike_protocols.events import (
 )
 from bytespike_protocols.gemini.failure import info_failure
 from bytespike_protocols.gemini.grounding import citations_of
-from bytespike_protocols.gemini.names import answer_call_id, unescape_name
+from bytespike_protocols.gemini.names import answer_call_id
 from bytespike_protocols.gemini.signature import read_signature, read_thought
 from bytespike_protocols.gemini.stops import blocked, stop_of
 from bytespike_protocols.gemini.usage import decode_usage
@@ -209,7 +209,7 @@ class GeminiStreamDecoder:
         self._close_block()
         self._calls += 1
         call_id = call.id or answer_call_id(self._seed, self._calls)
-        self._opened(ToolUse(id=call_id, name=unescape_name(call.name), arguments=Json("")))
+        self._opened(ToolUse(id=call_id, name=call.name, arguments=Json("")))
         self._emit(ArgumentsDelta(index=self._index, json=_arguments(call.args)))
         if part.thought_signature:
             self._sign(part.thought_signature)

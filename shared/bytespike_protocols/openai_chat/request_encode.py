@@ -35,9 +35,10 @@ from bytespike_protocols.ir import (
 from bytespike_protocols.openai_chat.content import Part, PartWriter
 from bytespike_protocols.openai_chat.fields import put
 from bytespike_protocols.openai_chat.history import arranged
-from bytespike_protocols.openai_chat.names import sendable_id, sendable_name
+from bytespike_protocols.openai_chat.names import NAMES, sendable_id
 from bytespike_protocols.openai_chat.reasoning import detail_of
 from bytespike_protocols.openai_chat.settings_encode import Flavour, encode_settings
+from bytespike_protocols.renaming import rename_tools
 
 __all__ = ["encode_request"]
 
@@ -52,18 +53,12 @@ _encoder = msgspec.json.Encoder()
 
 def encode_request(request: Request, *, model: str, flavour: Flavour) -> Encoded:
     """Raises ``Unrepresentable`` for content that would be lost."""
+    request, renamed = rename_tools(request, NAMES)
     writer = _Writer(request, flavour)
     body: dict[str, object] = {"model": model, "messages": writer.messages()}
     body |= encode_settings(request, flavour, writer.report)
     writer.put_extras(body)
-    renamed = {
-        sendable_name(tool.name): tool.name
-        for tool in request.tools
-        if isinstance(tool, Tool) and not writer.own and sendable_name(tool.name) != tool.name
-    }
-    return Encoded(
-        body=_encoder.encode(body), losses=writer.losses(), renamed=tuple(renamed.items())
-    )
+    return Encoded(body=_encoder.encode(body), losses=writer.losses(), renamed=renamed)
 
 
 class _Writer:
@@ -260,8 +255,7 @@ class _Writer:
     def _call(self, call: ToolUse, path: str) -> Message:
         if call.cache is not None:
             self.report("cache_control", False)
-        name = call.name if self.own else sendable_name(call.name)
-        function = {"name": name, "arguments": call.arguments or "{}"}
+        function = {"name": call.name, "arguments": call.arguments or "{}"}
         written: Message = {"id": self._id(call.id), "type": "function", "function": function}
         opaque = call.opaque
         if opaque is not None and opaque.issuer is OURS:

@@ -20,7 +20,7 @@ from bytespike_protocols.ir import (
     Tool,
     ToolChoice,
 )
-from bytespike_protocols.openai_chat.names import sendable_name
+from bytespike_protocols.openai_chat.names import NAMES
 from bytespike_protocols.openai_chat.settings_decode import WEB_SEARCH
 
 __all__ = ["Flavour", "Report", "encode_settings"]
@@ -110,7 +110,7 @@ def _put_format(body: Body, output: JsonFormat | None) -> None:
     if output.schema is None:
         body["response_format"] = {"type": "json_object"}
         return
-    schema: Body = {"name": sendable_name(output.name or _DEFAULT_FORMAT_NAME)}
+    schema: Body = {"name": NAMES.fit(output.name or _DEFAULT_FORMAT_NAME)}
     if output.description is not None:
         schema["description"] = output.description
     if output.strict is not None:
@@ -192,7 +192,7 @@ def _put_tools(body: Body, request: Request, report: Report) -> None:
 
 
 def _tool(tool: Tool, report: Report, *, own: bool) -> Body:
-    function: Body = {"name": tool.name if own else sendable_name(tool.name)}
+    function: Body = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.parameters is not None:
@@ -217,7 +217,7 @@ def _search_options(tool: ServerTool, path: str, report: Report) -> object:
 def _choice(choice: ToolChoice | None) -> object:
     if choice is None:
         return None
-    tools = [{"type": "function", "function": {"name": sendable_name(n)}} for n in choice.names]
+    tools = [{"type": "function", "function": {"name": n}} for n in choice.names]
     if choice.mode == "named":
         return tools[0]
     word = "required" if choice.mode == "any" else choice.mode

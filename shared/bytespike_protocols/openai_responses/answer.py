@@ -25,7 +25,6 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.openai_failures import failure_of
 from bytespike_protocols.openai_responses.free_form import wrap_text
-from bytespike_protocols.openai_responses.names import original_name
 from bytespike_protocols.openai_responses.usage import decode_usage
 from bytespike_protocols.openai_responses.wire import Answer, ErrorDetail, Event, Item, Part
 
@@ -174,7 +173,7 @@ def _call(item: Item) -> ToolUse:
         arguments = wrap_text(text)
     else:
         arguments = Json(decode_upstream(_text, item.arguments) or "{}")
-    return ToolUse(id=item.call_id, name=original_name(item.name), arguments=arguments)
+    return ToolUse(id=item.call_id, name=item.name, arguments=arguments)
 
 
 def _foreign(kind: str, raw: msgspec.Raw) -> Foreign:

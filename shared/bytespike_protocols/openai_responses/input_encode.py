@@ -28,7 +28,7 @@ from bytespike_protocols.ir import (
 from bytespike_protocols.openai_responses.content_decode import is_part
 from bytespike_protocols.openai_responses.content_encode import Losses, PartWriter
 from bytespike_protocols.openai_responses.free_form import unwrap_text
-from bytespike_protocols.openai_responses.names import call_id, tool_name
+from bytespike_protocols.openai_responses.names import call_id
 
 __all__ = ["ItemWriter"]
 
@@ -120,7 +120,7 @@ class ItemWriter:
     def _call(self, path: str, block: ToolUse) -> None:
         self._note(path, block)
         item: dict[str, Any] = {"type": "function_call", "call_id": call_id(block.id)}
-        item["name"] = tool_name(block.name, f"{path}.name")
+        item["name"] = block.name
         if block.name in self._custom:
             item["type"] = "custom_tool_call"
             item["input"] = unwrap_text(block.arguments)

@@ -23,7 +23,6 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.openai_responses.content_encode import Losses
 from bytespike_protocols.openai_responses.free_form import free_form_names, is_free_form
-from bytespike_protocols.openai_responses.names import tool_name
 
 __all__ = [
     "encode_output",
@@ -114,7 +113,7 @@ def _effort_of(budget_tokens: int) -> Effort:
 def _function(tool: Tool, path: str, origin: Dialect, losses: Losses) -> dict[str, Any]:
     if tool.cache is not None:
         losses.emulated("cache")
-    written: dict[str, Any] = {"type": "function", "name": tool_name(tool.name, f"{path}.name")}
+    written: dict[str, Any] = {"type": "function", "name": tool.name}
     if tool.description is not None:
         written["description"] = tool.description
     if origin is _OWN:
@@ -149,7 +148,7 @@ def _tool_names(choice: ToolChoice, tools: Iterable[Tool | ServerTool]) -> list[
     return [
         {
             "type": "custom" if name in custom else "function",
-            "name": tool_name(name, "tool_choice"),
+            "name": name,
         }
         for name in choice.names
     ]

@@ -1,7 +1,6 @@
 """Names, ids and media types as this dialect spells them.
 
-A tool name the vendor would refuse is escaped, reversibly and without a table: the answer's decoder
-knows nothing of the request. Ids only travel towards the vendor, so they may be hashed.
+Ids only travel towards the vendor, so they may be hashed.
 """
 
 from __future__ import annotations
@@ -9,49 +8,23 @@ from __future__ import annotations
 import hashlib
 import re
 
-from bytespike_protocols.errors import Unrepresentable
-from bytespike_protocols.ir import Base64, Url
+from bytespike_protocols.ir import Base64, Dialect, Url
+from bytespike_protocols.renaming import NameRule
 
 __all__ = [
+    "NAMES",
     "call_id",
     "data_url",
     "item_id",
     "media_source",
-    "original_name",
-    "tool_name",
 ]
 
-#: Documented limits of names and ids; longer ones are a 400.
-_NAME_CHARS = 64
+#: Documented limits; what is longer is a 400.
 _ID_CHARS = 64
-_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{_NAME_CHARS}}}")
+NAMES = NameRule(Dialect.OPENAI_RESPONSES, re.compile(r"[A-Za-z0-9_-]+"), 64)
 _ID = re.compile(rf"[A-Za-z0-9_-]{{1,{_ID_CHARS}}}")
-_ESCAPED = "esc__"
-_ESCAPE = re.compile(r"[^A-Za-z0-9-]")
-_UNESCAPE = re.compile(r"_([0-9a-f]{1,6})_")
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,(.*)", re.DOTALL)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def tool_name(name: str, path: str) -> str:
-    """A name the vendor takes. Raises ``Unrepresentable`` if it would be too long."""
-    if _NAME.fullmatch(name) and not name.startswith(_ESCAPED):
-        return name
-    escaped = _ESCAPED + _ESCAPE.sub(lambda char: f"_{ord(char[0]):x}_", name)
-    if len(escaped) > _NAME_CHARS:
-        raise Unrepresentable(path, f"the model's vendor takes names of {_NAME_CHARS} characters")
-    return escaped
-
-
-def original_name(name: str) -> str:
-    """What :func:`tool_name` was given."""
-    if not name.startswith(_ESCAPED):
-        return name
-    escaped = name.removeprefix(_ESCAPED)
-    codes = [int(match[1], 16) for match in _UNESCAPE.finditer(escaped)]
-    if any(code > 0x10FFFF or 0xD800 <= code <= 0xDFFF for code in codes):
-        return name
-    return _UNESCAPE.sub(lambda match: chr(int(match[1], 16)), escaped)
 
 
 def call_id(client_id: str) -> str:

@@ -20,7 +20,9 @@ from bytespike_protocols.openai_responses.knobs_encode import (
     encode_tool_choice,
     encode_tools,
 )
+from bytespike_protocols.openai_responses.names import NAMES
 from bytespike_protocols.openai_responses.request_decode import ENCRYPTED_STATE, LOGPROBS
+from bytespike_protocols.renaming import rename_tools
 
 __all__ = ["encode_request"]
 
@@ -42,6 +44,7 @@ _encoder = msgspec.json.Encoder()
 
 def encode_request(request: Request, *, model: str) -> Encoded:
     """Raises ``Unrepresentable`` on content the vendor cannot take."""
+    request, renamed = rename_tools(request, NAMES)
     losses = Losses()
     own = request.dialect is _OWN
     if (request.candidates or 1) > 1:
@@ -59,7 +62,7 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     for extra in request.extras:
         if not own or not _place(body, extra):
             losses.dropped(extra.path)
-    return Encoded(_encoder.encode(body), losses.all())
+    return Encoded(_encoder.encode(body), losses.all(), renamed)
 
 
 def _encode_input(request: Request, losses: Losses) -> dict[str, Any]:

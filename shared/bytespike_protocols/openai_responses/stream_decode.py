@@ -40,7 +40,6 @@ from bytespike_protocols.openai_responses.answer import (
     item_blocks,
     part_block,
 )
-from bytespike_protocols.openai_responses.names import original_name
 from bytespike_protocols.sse import Frame
 
 __all__ = ["ResponsesStreamDecoder"]
@@ -129,8 +128,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         if item.type == "reasoning":
             self._open(growing, Thinking(text=""))
         elif item.type == "function_call" and item.call_id and item.name:
-            name = original_name(item.name)
-            self._open(growing, ToolUse(id=item.call_id, name=name, arguments=Json("")))
+            self._open(growing, ToolUse(id=item.call_id, name=item.name, arguments=Json("")))
         elif item.type != "message":
             return
         self._growing = growing

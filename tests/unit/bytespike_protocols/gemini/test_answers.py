@@ -237,14 +237,14 @@ def test_sources_are_read_as_citations() -> None:
 
 
 def test_calls_without_ids_get_one_that_no_other_answer_has() -> None:
-    call = {"functionCall": {"name": "_byts_1st", "args": None}}
+    call = {"functionCall": {"name": "f", "args": None}}
     ids = set()
     for response_id in ("r1", "r2"):
         candidate = {"content": {"parts": [call, call]}, "finishReason": "STOP"}
         body = msgspec.json.encode({"candidates": [candidate], "responseId": response_id})
         for block in CODEC.decode_response(body).blocks:
             assert isinstance(block, ToolUse)
-            assert (block.name, block.arguments, len(block.id)) == ("1st", "{}", 29)
+            assert (block.name, block.arguments, len(block.id)) == ("f", "{}", 29)
             ids.add(block.id)
     assert len(ids) == 4
 

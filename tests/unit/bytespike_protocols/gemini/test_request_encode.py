@@ -274,7 +274,6 @@ def test_blocks(block: Any, parts: list[Any], losses: list[Any]) -> None:
             ToolUse(id="t", name="f", arguments=Json('{"cut')),
             "turns[0].blocks[0].arguments",
         ),
-        (ToolUse(id="t", name="no spaces", arguments=Json("{}")), "turns[0].blocks[0].name"),
     ],
 )
 def test_content_that_cannot_be_said_is_refused(block: Any, path: str) -> None:
@@ -316,12 +315,12 @@ def test_tools_and_choice() -> None:
                     "description": "does x",
                     "parametersJsonSchema": msgspec.json.decode(SCHEMA),
                 },
-                {"name": "_byts_1st"},
+                {"name": "_1st_e01ddf6594"},
             ]
         },
         {"googleSearch": {}},
     ]
-    calling = {"mode": "ANY", "allowedFunctionNames": ["_byts_1st"]}
+    calling = {"mode": "ANY", "allowedFunctionNames": ["_1st_e01ddf6594"]}
     assert body["toolConfig"] == {"functionCallingConfig": calling}
     assert losses == [
         ("tools[0].strict", "dropped"),

@@ -34,7 +34,6 @@ from bytespike_protocols.ir import (
     StopReason,
     Text,
     Thinking,
-    Tool,
     ToolUse,
     Usage,
 )
@@ -299,15 +298,3 @@ def test_events_out_of_order_are_our_bug() -> None:
     encoder = CODEC.stream_encoder(context_for())
     with pytest.raises(AssertionError, match="stream grammar"):
         encoder.feed(TextDelta(index=0, text="a"))
-
-
-def test_a_tool_of_the_client_is_named_as_the_client_named_it() -> None:
-    asked = CODEC.decode_request(b'{"model":"m","input":"q"}', RouteHints())
-    dotted = replace(asked, tools=(Tool(name="files.read"),), dialect=Dialect.GEMINI)
-    body = json.loads(CODEC.encode_request(dotted, model="m").body)
-    name = body["tools"][0]["name"]
-    call = {"type": "function_call", "call_id": "c", "name": name, "arguments": "{}"}
-    response = {"id": "r", "model": "m", "status": "completed", "output": [call]}
-    block = CODEC.decode_response(json.dumps(response).encode()).blocks[0]
-    assert isinstance(block, ToolUse)
-    assert block.name == "files.read"

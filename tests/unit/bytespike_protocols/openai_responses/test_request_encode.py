@@ -222,7 +222,7 @@ HISTORIES: dict[str, tuple[list[Turn], list[Any], list[Loss]]] = {
             {
                 "type": "function_call",
                 "call_id": "call_6783a31eabf68ccc0660f935c0826282",
-                "name": "esc__files_2e_read",
+                "name": "files_read_601e4eb608",
                 "arguments": "{}",
             },
             {
@@ -461,10 +461,6 @@ REFUSED: dict[str, tuple[Request, str]] = {
             tools=(ServerTool(dialect=Dialect.ANTHROPIC, kind="computer", value=Json("{}")),),
         ),
         "tools[0]",
-    ),
-    "a name that is too long": (
-        request(user(text("q")), tools=(Tool(name="n" * 65),)),
-        "tools[0].name",
     ),
 }
 
