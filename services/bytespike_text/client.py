@@ -59,9 +59,9 @@ class ClientStream:
 
     def send(self, data: bytes) -> bool:
         """Write now. False = the client is slower than the upstream: see :meth:`caught_up`."""
-        self.last_sent = self._loop.time()
         if self._writer is None or not data:
             return True
+        self.last_sent = self._loop.time()
         try:
             return self._writer.write(data)
         except ConnectionError:

@@ -3,50 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_protocols.anthropic.failure import encode_error, read_failure
+from bytespike_protocols.codec import Failures
+from bytespike_protocols.dialects import CODECS
+from bytespike_protocols.failures import VendorFailure
+from bytespike_protocols.ir import Dialect
 from bytespike_runtime.answer import WholeAnswer
 
-__all__ = ["malformed", "passed_through", "refusal"]
+__all__ = ["Words", "callers_fault", "malformed", "refusal"]
 
 _CODE_BY_STATUS = {404: ErrorCode.NOT_FOUND, 413: ErrorCode.REQUEST_TOO_LARGE}
 
 
+class Words(NamedTuple):
+    """What to tell a client in mid-stream; ``status`` as it would have been sent before."""
+
+    status: int
+    code: str
+    message: str
+    request_id: str
+
+
 def refusal(
-    error: GatewayError, request_id: str, headers: Mapping[str, str] | None = None
+    error: GatewayError,
+    request_id: str,
+    *,
+    dialect: Dialect,
+    headers: Mapping[str, str] | None = None,
 ) -> WholeAnswer:
     """An error of ours; its own headers win over ``headers``."""
-    body = encode_error(
+    failures = CODECS[dialect].failures
+    body = failures.encode_error(
         status=error.status,
         code=error.code.value,
         message=error.message,
         param=error.param,
         request_id=request_id,
     )
-    return _json(error.status, body, {**(headers or {}), **error.headers})
+    every = {**(headers or {}), **error.headers}
+    return _json(failures.client_status(error.status), body, every)
 
 
-def passed_through(
-    status: int, body: bytes, request_id: str, headers: Mapping[str, str]
+def callers_fault(
+    failure: VendorFailure | None,
+    status: int,
+    request_id: str,
+    *,
+    dialect: Dialect,
+    headers: Mapping[str, str],
+    verbatim: bytes = b"",
 ) -> WholeAnswer:
-    """The vendor's word on a faulty request, byte for byte; if it is not in the vendor's own
-    envelope (a proxy's page, nothing at all), a word of ours with the same status.
+    """The vendor's word on a faulty request. ``verbatim``: its own bytes, if they are of the
+    caller's dialect; None for ``failure``: the vendor gave none (a proxy's page, nothing at all).
     """
-    if read_failure(status, body) is None:
-        code = _CODE_BY_STATUS.get(status, ErrorCode.INVALID_REQUEST)
-        message = "the model's provider refused the request without saying why"
-        body = encode_error(
-            status=status, code=code.value, message=message, param=None, request_id=request_id
-        )
+    if verbatim and failure is not None:
+        return _json(status, verbatim, headers)
+    body = CODECS[dialect].failures.encode_error(
+        status=status,
+        code=_code(failure, status),
+        message=(
+            "the model's provider refused the request without saying why"
+            if failure is None
+            else failure.message
+        ),
+        # The vendor's path is of the translated request, which the caller has not written.
+        param=None,
+        request_id=request_id,
+    )
     return _json(status, body, headers)
 
 
 def malformed(status: int, reason: str) -> WholeAnswer:
     """For what the HTTP server itself refuses: malformed requests, crashed handlers."""
     code = ErrorCode.INVALID_REQUEST if status < 500 else ErrorCode.INTERNAL_ERROR
-    body = encode_error(status=status, code=code.value, message=reason, param=None, request_id="")
+    failures: Failures = CODECS[Dialect.ANTHROPIC].failures
+    body = failures.encode_error(
+        status=status, code=code.value, message=reason, param=None, request_id=""
+    )
     return _json(status, body, {})
+
+
+def _code(failure: VendorFailure | None, status: int) -> str:
+    if failure is not None and failure.code == "context_length_exceeded":
+        return failure.code  # agents compact their history on this word
+    return _CODE_BY_STATUS.get(status, ErrorCode.INVALID_REQUEST).value
 
 
 def _json(status: int, body: bytes, headers: Mapping[str, str]) -> WholeAnswer:

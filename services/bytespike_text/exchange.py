@@ -7,21 +7,20 @@ waits: whatever happens, its hold is finished and its usage event is written exa
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
-import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.principal import COST_HEADER
 from bytespike_contracts.settlement import Outcome
-from bytespike_protocols.anthropic.failure import encode_stream_error, read_failure
-from bytespike_protocols.anthropic.tap import MessagesTap
 from bytespike_protocols.errors import BadUpstreamMessage
-from bytespike_protocols.splice import replace_span
+from bytespike_protocols.failures import VendorFailure
 from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.connection import ClientGone, unless_gone
 from bytespike_runtime.http_client import HttpResponse
@@ -36,21 +35,19 @@ from bytespike_text.attempts import (
 )
 from bytespike_text.channels import Channels
 from bytespike_text.client import ClientStream, KeepAlive
-from bytespike_text.errors import passed_through, refusal
+from bytespike_text.errors import Words, callers_fault, refusal
 from bytespike_text.job import Job
 from bytespike_text.metrics import TextMetrics
+from bytespike_text.passage import Passage, passage
 from bytespike_text.relay import StreamRelay
 from bytespike_text.report import Facts, report
-from bytespike_text.routing import (
-    Lane,
-    split_betas,
-)
 from bytespike_text.routing_table import RoutingTable
 from bytespike_text.second_book import Stopwatch, UpstreamTry
 from bytespike_text.supervisor import Supervisor
 from bytespike_text.trials import Trials
-from bytespike_text.upstream import Call, Upstream
+from bytespike_text.upstream import Upstream
 from bytespike_text.usage import Books, Ending, Settlement, completion, departure
+from bytespike_text.wording import KEEP_ALIVE
 
 __all__ = ["Exchange", "Means"]
 
@@ -68,10 +65,6 @@ class Means:
     keepalive_s: float
 
 
-#: What the vendor itself sends to keep a stream alive.
-PING = b'event: ping\ndata: {"type": "ping"}\n\n'
-
-_EVENT_STREAM = "text/event-stream; charset=utf-8"
 _BROKEN = Ending(outcome=Outcome.BROKE_UPSTREAM, status=200)
 
 
@@ -87,6 +80,7 @@ class Exchange:
         self._relay: StreamRelay | None = None
         self._try: UpstreamTry | None = None
         self._trials = Trials(job, means.table(), means.channels)
+        self._keep_alive = KEEP_ALIVE[job.dialect]
         self._dropped: tuple[str, ...] = ()
         self._left: Ending | None = None
         self._error_type = ""
@@ -96,7 +90,9 @@ class Exchange:
         grant = job.principal.grant
         self._settlement: Settlement | None = None
         if grant is not None:
-            self._settlement = Settlement(job.principal, grant, job.reading, books=means.books)
+            self._settlement = Settlement(
+                job.principal, grant, job.reading, dialect=job.dialect.value, books=means.books
+            )
         self.answer: web.StreamResponse
 
     async def run(self) -> None:
@@ -104,7 +100,8 @@ class Exchange:
         keepalive = None
         if self._job.reading.stream:
             self._means.metrics.streams.inc()
-            keepalive = KeepAlive(self._client, self._means.keepalive_s, self._fill_silence)
+            if self._keep_alive:
+                keepalive = KeepAlive(self._client, self._means.keepalive_s, self._fill_silence)
         response: web.StreamResponse | None = None
         try:
             response = await self._serve()
@@ -112,6 +109,7 @@ class Exchange:
             # Also after a crash or a drain that took too long: nothing may stay open.
             if keepalive is not None:
                 keepalive.stop()
+            if self._job.reading.stream:
                 self._means.metrics.streams.dec()
             self.answer = self._give_up() if response is None else response
             self._report(self.answer.status)
@@ -134,13 +132,18 @@ class Exchange:
         """Call one lane after another until one answers or none is left to try."""
         while True:
             lane = self._trials.next_lane()
+            try:
+                way = passage(lane, self._job)
+            except GatewayError as error:
+                self._trials.unfit(error)
+                continue
             attempt = self._try = UpstreamTry(lane)
             breaker = self._means.channels[lane.id]
             breaker.started(attempt.started_s)
             try:
                 if lane.channel.disconnect == "cancel":
-                    return await unless_gone(self._request, self._call(attempt))
-                return await self._call(attempt)
+                    return await unless_gone(self._request, self._call(attempt, way))
+                return await self._call(attempt, way)
             except AttemptFailed as failed:
                 self._note_failure(attempt, failed.failure)
             finally:
@@ -151,31 +154,34 @@ class Exchange:
             if not may_try_next(self._trials.failures, committed=self._client.committed):
                 raise final_error(self._trials.failures)
 
-    async def _call(self, attempt: UpstreamTry) -> web.StreamResponse:
+    async def _call(self, attempt: UpstreamTry, way: Passage) -> web.StreamResponse:
         lane, job = attempt.lane, self._job
-        betas, dropped = split_betas(lane.channel, job.betas)
-        self._dropped = dropped
-        call = Call(path=job.path, headers=job.headers, betas=betas, stream=job.reading.stream)
+        self._dropped = way.dropped
         with self._vendor_time:
-            response = await self._means.upstream.send(lane, call, _body_for(lane, job))
+            response = await self._means.upstream.send(lane, way.call, way.body)
         attempt.status = response.status
         try:
             if response.headers.get("content-encoding") not in (None, "identity"):
                 raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, response.status))
-            if job.reading.stream and response.status == 200 and _is_event_stream(response):
-                return await self._stream(attempt, response)
-            return await self._deliver(attempt, response)
+            if job.reading.stream and response.status == 200 and _is_stream(response, job):
+                return await self._stream(attempt, way, response)
+            return await self._deliver(attempt, way, response)
         finally:
             response.abort()
 
-    async def _deliver(self, attempt: UpstreamTry, response: HttpResponse) -> web.StreamResponse:
+    async def _deliver(
+        self, attempt: UpstreamTry, way: Passage, response: HttpResponse
+    ) -> web.StreamResponse:
         """An answer in one piece."""
         with self._vendor_time:
             body = await self._means.upstream.read(attempt.lane, response)
         if response.status >= 400:
-            self._note_success(attempt)
-            raise CallersFault(response.status, body)
+            self._judge_fault(attempt, body)
         self._inspect(attempt, body)
+        try:
+            answer = way.whole(body)
+        except BadUpstreamMessage as error:
+            raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, attempt.status)) from error
         self._note_success(attempt)
         if self._client.committed:
             # A keep-alive has promised events by now; a whole message cannot follow it.
@@ -188,12 +194,22 @@ class Exchange:
             left = Ending(outcome=Outcome.CLIENT_LEFT_EARLY, status=200)
             self._settle(left if self._client.left else completion(attempt.tap))
             headers[COST_HEADER] = str(self._settlement.charge_uusd)
-        return WholeAnswer(headers=headers, body=body)
+        return WholeAnswer(headers=headers, body=answer)
+
+    def _judge_fault(self, attempt: UpstreamTry, body: bytes) -> NoReturn:
+        """A status that is the caller's fault, unless the vendor's words say that it is ours."""
+        said = attempt.lane.codec.failures.read_failure(attempt.status, body)
+        failure = None if said is None else judge_status(said.status)
+        if failure is not None:
+            raise AttemptFailed(dataclasses.replace(failure, status=attempt.status))
+        self._note_success(attempt)
+        translated = attempt.lane.dialect is not self._job.dialect
+        raise CallersFault(said.status if translated and said else attempt.status, body)
 
     def _inspect(self, attempt: UpstreamTry, body: bytes) -> None:
         """Look whether a 200 is the success it claims to be, and read its usage."""
         if self._settlement is None:
-            said = read_failure(attempt.status, body)
+            said = attempt.lane.codec.failures.read_failure(attempt.status, body)
         else:
             try:
                 attempt.tap.read_message(body)
@@ -207,23 +223,26 @@ class Exchange:
             raise AttemptFailed(failure)
         raise CallersFault(said.status, body)
 
-    async def _stream(self, attempt: UpstreamTry, response: HttpResponse) -> web.StreamResponse:
+    async def _stream(
+        self, attempt: UpstreamTry, way: Passage, response: HttpResponse
+    ) -> web.StreamResponse:
         """An answer in events."""
         idle_timeout_s = attempt.lane.channel.idle_timeout_s
         relay = StreamRelay(
             response,
             self._client,
+            tap=attempt.tap,
+            passage=way,
             on_finished=lambda: self._complete(attempt),
             spawn=self._means.supervisor.spawn,
         )
-        attempt.tap = relay.tap
         self._client.when_left(self._departed)
         with self._vendor_time:
             held = await relay.first_event(idle_timeout_s=idle_timeout_s)
         self._note_success(attempt)
         self._means.channels[attempt.lane.id].observe_latency(time.monotonic() - attempt.started_s)
         self._note_first_byte()
-        await self._open(response.headers.get("content-type") or _EVENT_STREAM)
+        await self._open(way.content_type(response.headers.get("content-type")))
         self._relay = relay
         self._job.body = b""  # nothing can be sent again; streams live for minutes
         await relay.relay(held, idle_timeout_s=idle_timeout_s)
@@ -250,32 +269,51 @@ class Exchange:
         self._settle(ending)
 
     def _pass_on(self, fault: CallersFault) -> web.StreamResponse:
+        said = self._fault_in(fault)
         if self._client.committed:
-            detail = read_failure(fault.status, fault.body)
-            message = "the request was refused" if detail is None else detail.message
+            message = "the request was refused" if said is None else said.message
             return self._refuse(GatewayError(ErrorCode.INVALID_REQUEST, message))
         self._error_type = ErrorCode.INVALID_REQUEST.value
         self._settle(_failed(fault.status, self._error_type))
-        return passed_through(fault.status, fault.body, self._request_id, self._headers())
+        attempt, job = self._try, self._job
+        own_words = attempt is not None and attempt.lane.dialect is job.dialect
+        return callers_fault(
+            said,
+            fault.status,
+            self._request_id,
+            dialect=job.dialect,
+            headers=self._headers(),
+            verbatim=fault.body if own_words else b"",
+        )
+
+    def _fault_in(self, fault: CallersFault) -> VendorFailure | None:
+        if self._try is None:
+            return None
+        return self._try.lane.codec.failures.read_failure(fault.status, fault.body)
 
     def _refuse(self, error: GatewayError) -> web.StreamResponse:
         self._error_type = error.code.value
         if self._client.committed:
             return self._break_off(error)
         self._settle(_failed(error.status, self._error_type))
-        return refusal(error, self._request_id, self._headers())
+        return refusal(error, self._request_id, dialect=self._job.dialect, headers=self._headers())
 
     def _break_off(self, error: GatewayError) -> web.StreamResponse:
         """The stream cannot be brought to its end: say so where the framing allows it, and close
         so that it cannot be taken for complete.
         """
         self._settle(self._left or replace(_BROKEN, error_type=error.code.value))
-        relay = self._relay
-        if relay is None or (relay.at_boundary and relay.tap.error is None):
-            event = encode_stream_error(
-                code=error.code.value, message=error.message, request_id=self._request_id
+        words = Words(error.status, error.code.value, error.message, self._request_id)
+        if self._relay is None:
+            # Promised by a keep-alive and never begun.
+            failures = self._job.codec.failures
+            self._client.send(
+                failures.encode_stream_error(
+                    code=words.code, message=words.message, request_id=words.request_id
+                )
             )
-            self._client.send(event)
+        else:
+            self._relay.break_off(words)
         self._client.cut()
         return self._opened()
 
@@ -292,8 +330,9 @@ class Exchange:
     def _departed(self) -> Ending:
         """The client has left: what it owes is decided now."""
         if self._left is None:
-            # What the tap has seen before the relay began was held back, not delivered.
-            self._left = departure(MessagesTap() if self._relay is None else self._relay.tap)
+            # What a tap has seen before the relay began was held back, not delivered.
+            tap = self._job.codec.tap() if self._relay is None else self._relay.tap
+            self._left = departure(tap, self._job.reading)
         return self._left
 
     def _settle(self, ending: Ending) -> None:
@@ -339,8 +378,7 @@ class Exchange:
             "x-bytespike-upstream-ms": f"{self._vendor_time.total_s * 1000:.3f}",
         }
         if self._dropped:
-            names = (f"anthropic-beta.{beta}" for beta in self._dropped)
-            headers["x-bytespike-dropped"] = ", ".join(names)
+            headers["x-bytespike-dropped"] = ", ".join(self._dropped)
         return headers
 
     def _opened(self) -> web.StreamResponse:
@@ -358,11 +396,11 @@ class Exchange:
     async def _open_early(self) -> None:
         """Nothing has come yet: promise the stream, so that nobody on the way gives up on it."""
         if not self._client.committed:
-            await self._open(_EVENT_STREAM)
+            await self._open("text/event-stream; charset=utf-8")
             self._ping()
 
     def _ping(self) -> None:
-        self._client.send(PING)
+        self._client.send(self._keep_alive)
         self._means.metrics.pings.inc()
 
     def _report(self, status: int) -> None:
@@ -390,17 +428,9 @@ def _failed(status: int, error_type: str) -> Ending:
     return Ending(outcome=Outcome.FAILED, status=status, error_type=error_type)
 
 
-def _is_event_stream(response: HttpResponse) -> bool:
-    return (response.headers.get("content-type") or "").startswith("text/event-stream")
-
-
-def _body_for(lane: Lane, job: Job) -> bytes:
-    """The client's bytes, the model's name replaced where the vendor knows it by another."""
-    span = job.reading.model_span
-    if span is None:
-        return job.body
-    name = msgspec.json.encode(lane.channel.models[job.reading.model])
-    return job.body if job.body[span[0] : span[1]] == name else replace_span(job.body, span, name)
+def _is_stream(response: HttpResponse, job: Job) -> bool:
+    declared = response.headers.get("content-type") or ""
+    return declared.startswith("text/event-stream") or job.reading.framing == "array"
 
 
 def _ms(seconds: float) -> int:

@@ -8,7 +8,6 @@ decoded a second time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from importlib import metadata
 
 import msgspec
@@ -19,20 +18,21 @@ from bytespike_contracts.principal import (
     INTERNAL_TOKEN_HEADER,
     PRINCIPAL_HEADER,
     Principal,
+    Reading,
     decode_principal,
 )
+from bytespike_protocols.ir import Dialect
 from bytespike_protocols.splice import is_string
 from bytespike_runtime.settings import Secret
 from bytespike_text.errors import refusal
 from bytespike_text.exchange import Exchange, Means
-from bytespike_text.job import Job, Route
+from bytespike_text.job import SURFACES, Job, Surface
+from bytespike_text.token_count import estimated_count
 
 __all__ = ["Handlers"]
 
-_ROUTES: Mapping[str, Route] = {
-    "/v1/messages": "messages",
-    "/v1/messages/count_tokens": "count_tokens",
-}
+#: Where nothing is; whoever asks there is not an SDK.
+_NOWHERE = Surface(route="unknown", dialect=Dialect.ANTHROPIC)
 
 #: The edge's own cap for text requests; it has refused larger ones already.
 _BODY_LIMIT_BYTES = 32 * 1024 * 1024
@@ -60,12 +60,17 @@ class Handlers:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Entry point of the server."""
         request_id = ""
+        surface = SURFACES.get(request.path, _NOWHERE)
         try:
             principal = self._authenticate(request)
             request_id = principal.request_id
-            job = await self._read_job(request, principal)
+            job = await self._read_job(request, surface, principal)
         except GatewayError as error:
-            return refusal(error, request_id)
+            return refusal(error, request_id, dialect=surface.dialect)
+        if surface.counts:
+            counted = estimated_count(job, self._means.table())
+            if counted is not None:
+                return counted
         exchange = Exchange(job, request, self._means)
         await self._means.supervisor.carry(exchange.run())
         return exchange.answer
@@ -78,9 +83,10 @@ class Handlers:
         except msgspec.DecodeError:
             raise GatewayError(ErrorCode.INVALID_REQUEST, "the principal is malformed") from None
 
-    async def _read_job(self, request: web.BaseRequest, principal: Principal) -> Job:
-        route = _ROUTES.get(request.path)
-        if route is None:
+    async def _read_job(
+        self, request: web.BaseRequest, surface: Surface, principal: Principal
+    ) -> Job:
+        if surface is _NOWHERE:
             raise GatewayError(ErrorCode.NOT_FOUND, "there is nothing at this path")
         if request.method != "POST":
             raise GatewayError(
@@ -92,36 +98,30 @@ class Handlers:
                 "paid requests cannot be recorded right now; try again later",
                 headers={"retry-after": "5"},
             )
-        if principal.grant is None and route == "messages":
+        if principal.grant is None and not surface.counts:
             raise GatewayError(ErrorCode.PERMISSION_DENIED, "a paid call needs a grant")
         reading, body = principal.reading, await _read_body(request)
-        if reading is None or not (reading.model_span and is_string(body, reading.model_span)):
+        if reading is None or not _fits(reading, surface, body):
             raise GatewayError(ErrorCode.INVALID_REQUEST, "the principal does not fit the body")
+        anthropic = surface.dialect is Dialect.ANTHROPIC
         return Job(
-            route=route,
+            surface=surface,
             principal=principal,
             reading=reading,
-            path=request.raw_path,
+            query=request.raw_path.partition("?")[2],
             headers=self._vendor_headers(request),
-            betas=_betas(request),
+            version=_version_asked(request) if anthropic else "",
+            betas=_betas(request) if anthropic else (),
             body=body,
         )
 
     def _vendor_headers(self, request: web.BaseRequest) -> tuple[tuple[str, str], ...]:
         """An allow-list: nothing of a client reaches a vendor that is not named here."""
         given = request.headers
-        version = given.get("anthropic-version", _VERSIONS[0])
-        if version not in _VERSIONS:
-            raise GatewayError(
-                ErrorCode.INVALID_REQUEST,
-                f"unknown version; known are {' and '.join(_VERSIONS)}",
-                param="anthropic-version",
-            )
         headers = [
             ("content-type", "application/json"),
             ("accept", given.get("accept", "*/*")),
             ("accept-encoding", "identity"),
-            ("anthropic-version", version),
             self._user_agent,
         ]
         for name in self._forward_headers:
@@ -129,6 +129,24 @@ class Handlers:
             if value is not None:
                 headers.append((name, value))
         return tuple(headers)
+
+
+def _version_asked(request: web.BaseRequest) -> str:
+    version = request.headers.get("anthropic-version", _VERSIONS[0])
+    if version not in _VERSIONS:
+        raise GatewayError(
+            ErrorCode.INVALID_REQUEST,
+            f"unknown version; known are {' and '.join(_VERSIONS)}",
+            param="anthropic-version",
+        )
+    return version
+
+
+def _fits(reading: Reading, surface: Surface, body: bytes) -> bool:
+    """Whether the edge has spoken of this body: only Gemini's paths name the model."""
+    if reading.model_span is None:
+        return surface.dialect is Dialect.GEMINI
+    return is_string(body, reading.model_span)
 
 
 async def _read_body(request: web.BaseRequest) -> bytes:

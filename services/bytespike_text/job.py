@@ -2,27 +2,95 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
+from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.principal import Principal, Reading
+from bytespike_protocols.codec import Codec, RouteHints
+from bytespike_protocols.dialects import CODECS
+from bytespike_protocols.errors import BadClientMessage, Unrepresentable
+from bytespike_protocols.ir import Dialect, Request
 
-__all__ = ["Job", "Route"]
+__all__ = ["SURFACES", "Job", "Surface", "client_error"]
 
-Route = Literal["messages", "count_tokens"]
+
+class Surface(msgspec.Struct, frozen=True, kw_only=True):
+    """What the edge's paths stand for. ``route`` names it in logs; ``counts``: tokens are counted,
+    nothing is generated.
+    """
+
+    route: str
+    dialect: Dialect
+    counts: bool = False
+
+
+SURFACES: Mapping[str, Surface] = MappingProxyType(
+    {
+        "/v1/messages": Surface(route="messages", dialect=Dialect.ANTHROPIC),
+        "/v1/messages/count_tokens": Surface(
+            route="count_tokens", dialect=Dialect.ANTHROPIC, counts=True
+        ),
+        "/v1/chat/completions": Surface(route="chat_completions", dialect=Dialect.OPENAI_CHAT),
+        "/v1/responses": Surface(route="responses", dialect=Dialect.OPENAI_RESPONSES),
+        "/v1beta/generateContent": Surface(route="generate_content", dialect=Dialect.GEMINI),
+        "/v1beta/streamGenerateContent": Surface(
+            route="stream_generate_content", dialect=Dialect.GEMINI
+        ),
+        "/v1beta/countTokens": Surface(
+            route="gemini_count_tokens", dialect=Dialect.GEMINI, counts=True
+        ),
+    }
+)
 
 
 class Job(msgspec.Struct, kw_only=True):
     """One request. ``reading`` is what the edge saw in the body and this service believes;
-    ``path`` goes to the vendor as it is, query included; ``headers`` and ``betas`` are what of the
-    client's headers may go with it. ``body`` is given up once nothing can be sent again.
+    ``query`` and ``headers`` may go to a vendor of the client's own dialect, ``version`` and
+    ``betas`` to Anthropic alone. ``body`` is given up once nothing can be sent again.
     """
 
-    route: Route
+    surface: Surface
     principal: Principal
     reading: Reading
-    path: str
+    query: str
     headers: tuple[tuple[str, str], ...]
+    version: str
     betas: tuple[str, ...]
     body: bytes
+    _decoded: Request | None = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the client speaks."""
+        return self.surface.dialect
+
+    @property
+    def codec(self) -> Codec:
+        """For what the client speaks."""
+        return CODECS[self.surface.dialect]
+
+    @property
+    def called(self) -> str:
+        """The model in the client's spelling."""
+        return self.reading.called or self.reading.model
+
+    @property
+    def request(self) -> Request:
+        """The body decoded, for lanes of another dialect. Raises :class:`GatewayError` (400)."""
+        if self._decoded is None:
+            hints = RouteHints(model=self.called, stream=self.reading.stream)
+            try:
+                self._decoded = self.codec.decode_request(self.body, hints)
+            except BadClientMessage as error:
+                raise client_error(error) from None
+        return self._decoded
+
+
+def client_error(error: BadClientMessage) -> GatewayError:
+    """A refusal of the codecs' as the client gets it."""
+    unsupported = isinstance(error, Unrepresentable)
+    code = ErrorCode.UNSUPPORTED_FEATURE if unsupported else ErrorCode.INVALID_REQUEST
+    return GatewayError(code, error.message, param=error.path or None)

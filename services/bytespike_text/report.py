@@ -60,7 +60,7 @@ def report(metrics: TextMetrics, facts: Facts) -> None:
     log_request(
         TextLine(
             request_id=job.principal.request_id,
-            route=job.route,
+            route=job.surface.route,
             account_id=job.principal.account_id,
             key_id=job.principal.key_id,
             model=job.reading.model,
@@ -83,7 +83,8 @@ def _count(metrics: TextMetrics, facts: Facts) -> None:
     reading = facts.job.reading
     usage = None if facts.ending is None else facts.ending.usage
     provider = "none" if facts.lane is None else facts.lane.channel.dialect
-    labels = Labels("anthropic", reading.model, provider, "true" if reading.stream else "false")
+    stream = "true" if reading.stream else "false"
+    labels = Labels(facts.job.dialect.value, reading.model, provider, stream)
     metrics.duration(*labels).observe(facts.ended_s - facts.arrived_s)
     answered_s = facts.first_byte_s or facts.ended_s
     metrics.overhead.observe(max(0.0, answered_s - facts.arrived_s - facts.vendor_s))

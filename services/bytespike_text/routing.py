@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from bytespike_contracts.catalogue import Channel
 from bytespike_contracts.money import Rates
+from bytespike_protocols.codec import Codec
+from bytespike_protocols.ir import Dialect
 from bytespike_runtime.http_client import Origin
 from bytespike_text.breaker import Breaker
 
@@ -41,24 +43,30 @@ class Lane:
 
     id: str
     channel: Channel
+    dialect: Dialect
+    codec: Codec
     origin: Origin
     base_path: str
     auth: tuple[tuple[str, str], ...] = field(repr=False)
     cost_rates: Mapping[str, Rates]
+    #: Most tokens an answer may have, by the catalogue's id of the model.
+    output_caps: Mapping[str, int]
 
 
 def pick(
     lanes: Sequence[Lane],
     breakers: Mapping[str, Breaker],
     *,
+    dialect: Dialect,
     now: float,
     sticky: Callable[[], bytes],
     dice: Callable[[], float],
 ) -> Lane | None:
     """The lane for the next call, or None if all are benched or full.
 
-    ``lanes`` are ordered by priority, best first. ``sticky`` gives the conversation's hash and is
-    only asked where there is a choice; ``dice`` gives numbers in [0, 1).
+    ``lanes`` are ordered by priority, best first. Within a priority those that speak ``dialect``
+    are preferred: what need not be translated is not. ``sticky`` gives the conversation's hash and
+    is only asked where there is a choice; ``dice`` gives numbers in [0, 1).
     """
     with_room: list[Lane] = []
     healthy: list[Lane] = []
@@ -74,6 +82,8 @@ def pick(
         return None
     best = candidates[0].channel.priority
     tier = [lane for lane in candidates if lane.channel.priority == best]
+    if len(tier) > 1:
+        tier = [lane for lane in tier if lane.dialect is dialect] or tier
     if len(tier) == 1:
         return tier[0]
     favourite = _favourite(tier, sticky())

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from bytespike_contracts.catalogue import Catalogue, Channel
 from bytespike_contracts.money import Rates
+from bytespike_protocols.dialects import codec_of
+from bytespike_protocols.ir import Dialect
 from bytespike_runtime.http_client import Origin
 from bytespike_runtime.logs import get_logger
 from bytespike_text.routing import Lane
@@ -60,6 +62,7 @@ class RoutingTable:
 
 def _lane(catalogue: Catalogue, channel: Channel, env: Mapping[str, str]) -> Lane:
     origin, base_path = Origin.parse(channel.base_url)
+    dialect = Dialect(channel.dialect)
     costs: dict[str, Rates] = {}
     for model_id in channel.models:
         rates = catalogue.cost_rates(channel, model_id)
@@ -68,8 +71,11 @@ def _lane(catalogue: Catalogue, channel: Channel, env: Mapping[str, str]) -> Lan
     return Lane(
         id=channel.id,
         channel=channel,
+        dialect=dialect,
+        codec=codec_of(dialect, compatible=channel.compatible),
         origin=origin,
         base_path=base_path,
         auth=auth_headers(channel.auth_scheme, resolve_credential(channel.credential, env)),
         cost_rates=costs,
+        output_caps={name: catalogue.models[name].max_output_tokens for name in channel.models},
     )

@@ -6,7 +6,6 @@ import time
 
 from bytespike_contracts.money import Rates, TokenUsage, price
 from bytespike_contracts.usage import Attempt
-from bytespike_protocols.anthropic.tap import MessagesTap
 from bytespike_protocols.tap import Tap
 from bytespike_text.attempts import Failure
 from bytespike_text.routing import Lane
@@ -41,7 +40,7 @@ class UpstreamTry:
         self.started_s = time.monotonic()
         self.status = 0
         self.failure: Failure | None = None
-        self.tap: Tap = MessagesTap()
+        self.tap: Tap = lane.codec.tap()
         self.recorded = False
 
     def line(self, model_id: str) -> Attempt:

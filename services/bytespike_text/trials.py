@@ -26,6 +26,7 @@ class Trials:
         self._channels = channels
         self._tried: set[str] = set()
         self._again: Lane | None = None
+        self._unfit: GatewayError | None = None
 
     def next_lane(self) -> Lane:
         """The lane to call now. Raises :class:`GatewayError` if none can be."""
@@ -33,6 +34,15 @@ class Trials:
         self._tried.add(lane.id)
         self.count += 1
         return lane
+
+    def unfit(self, error: GatewayError) -> None:
+        """The lane cannot be told what is asked; it was not called, and another one may understand.
+        What is wrong with the request itself is raised at once.
+        """
+        if error.code is not ErrorCode.UNSUPPORTED_FEATURE:
+            raise error
+        self._unfit = self._unfit or error
+        self.count -= 1
 
     def failed(self, lane: Lane, failure: Failure) -> None:
         """Take note, and offer the lane again if only a kept-alive connection had gone stale."""
@@ -45,19 +55,28 @@ class Trials:
     def _choose(self) -> Lane:
         job, now = self._job, time.monotonic()
         lanes = self._table.candidates(job.principal.group, job.reading.model)
+        if job.surface.counts:
+            lanes = tuple(lane for lane in lanes if _counts(lane, job))
         if job.principal.strict and job.betas:
             lanes = _carrying_all(lanes, job.betas)
         lane = pick(
             [lane for lane in lanes if lane.id not in self._tried],
             self._channels,
+            dialect=job.dialect,
             now=now,
             sticky=lambda: prefix_hash(job.principal.key_id, job.body),
             dice=random.random,
         )
         if lane is None:
+            if self._unfit is not None and not self.failures:
+                raise self._unfit
             wait_s = soonest_return_s(lanes, self._channels, now=now)
             raise final_error(self.failures, benched_for_s=wait_s)
         return lane
+
+
+def _counts(lane: Lane, job: Job) -> bool:
+    return lane.dialect is job.dialect and lane.channel.can_count_tokens
 
 
 def _carrying_all(lanes: tuple[Lane, ...], betas: tuple[str, ...]) -> tuple[Lane, ...]:

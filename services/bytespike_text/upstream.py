@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -20,6 +21,7 @@ from bytespike_runtime.http_client import (
     RequestBroken,
 )
 from bytespike_text.attempts import (
+    MAX_RETRY_AFTER_S,
     AttemptFailed,
     Failure,
     FailureKind,
@@ -56,11 +58,12 @@ def failure_of(error: ClientError, *, status: int = 0) -> Failure:
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as every attempt sends it; the lane adds address, credential and betas."""
+    """One request but for its body; the lane adds address and credential. ``path`` is below the
+    channel's base URL, query included.
+    """
 
     path: str
     headers: Sequence[tuple[str, str]]
-    betas: Sequence[str]
     stream: bool
 
 
@@ -76,26 +79,20 @@ class Upstream:
         Raises :class:`AttemptFailed` for everything else.
         """
         channel = lane.channel
-        headers: Iterable[tuple[str, str]] = (*call.headers, *lane.auth)
-        if call.betas:
-            headers = (*headers, ("anthropic-beta", ",".join(call.betas)))
         try:
             response = await self._client.request(
                 "POST",
                 lane.origin,
                 lane.base_path + call.path,
-                headers,
+                (*call.headers, *lane.auth),
                 body,
                 connect_timeout_s=channel.connect_timeout_s,
                 first_byte_timeout_s=_patience_s(channel, call),
             )
         except ClientError as error:
             raise AttemptFailed(failure_of(error)) from error
-        wait_s = parse_retry_after(response.headers.get("retry-after"), now_s=time.time())
-        failure = judge_status(response.status, retry_after_s=wait_s)
-        if failure is not None:
-            await _discard(response)
-            raise AttemptFailed(failure)
+        if judge_status(response.status) is not None:
+            raise AttemptFailed(await _refused(lane, response))
         return response
 
     async def read(self, lane: Lane, response: HttpResponse) -> bytes:
@@ -117,10 +114,23 @@ def _patience_s(channel: Channel, call: Call) -> float:
     return max(channel.first_byte_timeout_s, channel.idle_timeout_s)
 
 
-async def _discard(response: HttpResponse) -> None:
+async def _refused(lane: Lane, response: HttpResponse) -> Failure:
+    """Why a vendor refused: its status, unless its words say better."""
+    wait_s = parse_retry_after(response.headers.get("retry-after"), now_s=time.time())
+    status, body = response.status, b""
     try:
-        await response.read(limit_bytes=_REFUSAL_LIMIT_BYTES, idle_timeout_s=_REFUSAL_WAIT_S)
+        body = await response.read(limit_bytes=_REFUSAL_LIMIT_BYTES, idle_timeout_s=_REFUSAL_WAIT_S)
     except ClientError:
         pass  # only worth an attempt: the connection is closed instead of kept
     finally:
         response.abort()
+    said = lane.codec.failures.read_failure(status, body)
+    if said is not None:
+        wait_s = said.retry_after_s if wait_s is None else wait_s
+        if wait_s is not None:
+            wait_s = min(wait_s, MAX_RETRY_AFTER_S)
+        better = judge_status(said.status, retry_after_s=wait_s)
+        if better is not None:
+            return replace(better, status=status)
+    failure = judge_status(status, retry_after_s=wait_s)
+    return failure or Failure(FailureKind.BAD_RESPONSE, status)

@@ -6,13 +6,14 @@ import time
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from bytespike_contracts.money import MicroUsd, TokenUsage
 from bytespike_contracts.principal import Grant, Principal, Reading
 from bytespike_contracts.settlement import Outcome, charge
 from bytespike_contracts.usage import Attempt, UsageEvent
 from bytespike_protocols.ir import Usage
-from bytespike_protocols.tap import Tap
+from bytespike_protocols.tap import BYTES_PER_TOKEN, Tap
 from bytespike_runtime.logs import get_logger
 from bytespike_text.leases import Holds
 from bytespike_text.metrics import TextMetrics
@@ -65,14 +66,19 @@ def completion(tap: Tap) -> Ending:
     return Ending(outcome=Outcome.COMPLETED, status=200, usage=usage)
 
 
-def departure(tap: Tap) -> Ending:
-    """The ending if the client leaves now: it pays for what was delivered, if anything was."""
+def departure(tap: Tap, reading: Reading) -> Ending:
+    """The ending if the client leaves now: it pays for what was delivered, if anything was. Most
+    dialects report the input only at the end; until then it is counted like the output.
+    """
     if not tap.content_seen:
         return Ending(outcome=Outcome.CLIENT_LEFT_EARLY, status=200)
+    usage = token_usage(tap.usage_so_far)
+    if not (usage.input_tokens or usage.cache_read_tokens or usage.cache_write_5m_tokens):
+        usage = replace(usage, input_tokens=reading.text_bytes // BYTES_PER_TOKEN)
     return Ending(
         outcome=Outcome.CLIENT_LEFT_LATE,
         status=200,
-        usage=token_usage(tap.usage_so_far),
+        usage=usage,
         estimated=tap.usage is None,
     )
 
@@ -93,6 +99,7 @@ class Settlement:
     __slots__ = (
         "_admitted",
         "_books",
+        "_dialect",
         "_grant",
         "_position",
         "_reading",
@@ -102,9 +109,10 @@ class Settlement:
     )
 
     def __init__(
-        self, principal: Principal, grant: Grant, reading: Reading, *, books: Books
+        self, principal: Principal, grant: Grant, reading: Reading, *, dialect: str, books: Books
     ) -> None:
         self._admitted = principal
+        self._dialect = dialect
         self._grant = grant
         self._reading = reading
         self._books = books
@@ -151,7 +159,7 @@ class Settlement:
             org_id=admitted.org_id,
             group=admitted.group,
             model=self._reading.model,
-            dialect="anthropic",
+            dialect=self._dialect,
             price_revision=grant.price_revision,
             admitted_ms=grant.admitted_ms,
             finished_ms=round(time.time() * 1000),

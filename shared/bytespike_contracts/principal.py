@@ -52,7 +52,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``model`` is the catalogue's id and ``called`` the client's spelling of it where it differs.
     ``model_span`` is where the body names the model: the offsets in bytes of the opening quote and
     of what follows the closing one; None where the path names it (Gemini). ``framing`` is how the
-    parts of a stream are to be told apart; ``array`` is Gemini's alone.
+    parts of a stream are to be told apart; ``array`` is Gemini's alone. ``text_bytes`` is the body
+    less its media: from it tokens are counted where no vendor counts them.
     """
 
     model: str
@@ -60,6 +61,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     called: str = ""
     stream: bool = False
     framing: Literal["sse", "array"] = "sse"
+    text_bytes: int = 0
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

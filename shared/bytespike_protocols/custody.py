@@ -11,10 +11,11 @@ import re
 
 from bytespike_protocols.ir import Dialect, Opaque
 
-__all__ = ["unwrap", "wrap"]
+__all__ = ["carries_wrapped", "unwrap", "wrap"]
 
 #: ``bsp1.<issuer>.<model>.<payload>``: characters that base64, URLs and JSON all leave alone.
 _PREFIX = "bsp1"
+_MARK = f"{_PREFIX}.".encode()
 _WRAPPED = re.compile(rf"{_PREFIX}\.([a-z_]+)\.([^.]*)\.(.*)", re.DOTALL)
 _MODEL_CHARS = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -33,3 +34,8 @@ def unwrap(text: str, *, carrier: Dialect) -> Opaque:
     if match is None or match[1] not in Dialect._value2member_map_:
         return Opaque(issuer=carrier, payload=text)
     return Opaque(issuer=Dialect(match[1]), payload=match[3], model=match[2])
+
+
+def carries_wrapped(body: bytes) -> bool:
+    """Whether a request may bring state that one vendor issued and another must not get."""
+    return _MARK in body

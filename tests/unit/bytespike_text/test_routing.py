@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from bytespike_contracts.catalogue import Channel
+from bytespike_protocols.dialects import codec_of
+from bytespike_protocols.ir import Dialect
 from bytespike_runtime.http_client import Origin
 from bytespike_text.breaker import Breaker
 from bytespike_text.routing import (
@@ -23,10 +25,17 @@ from bytespike_text.routing import (
 NOW = 1000.0
 
 
-def lane(name: str, *, priority: int = 0, weight: int = 100, max_in_flight: int = 1000) -> Lane:
+def lane(
+    name: str,
+    *,
+    priority: int = 0,
+    weight: int = 100,
+    max_in_flight: int = 1000,
+    dialect: Dialect = Dialect.ANTHROPIC,
+) -> Lane:
     channel = Channel(
         id=name,
-        dialect="anthropic",
+        dialect=dialect.value,
         base_url="http://vendor.invalid",
         credential="env:KEY",
         models={"m": "m"},
@@ -38,10 +47,13 @@ def lane(name: str, *, priority: int = 0, weight: int = 100, max_in_flight: int 
     return Lane(
         id=name,
         channel=channel,
+        dialect=dialect,
+        codec=codec_of(dialect),
         origin=origin,
         base_path=path,
         auth=(("x-api-key", "secret-value"),),
         cost_rates={},
+        output_caps={"m": 1000},
     )
 
 
@@ -56,7 +68,14 @@ def choose(
     conversation: bytes = b"c",
     roll: Callable[[], float] | None = None,
 ) -> str | None:
-    found = pick(lanes, breakers, now=NOW, sticky=lambda: conversation, dice=roll or dice(0.1, 0.9))
+    found = pick(
+        lanes,
+        breakers,
+        dialect=Dialect.ANTHROPIC,
+        now=NOW,
+        sticky=lambda: conversation,
+        dice=roll or dice(0.1, 0.9),
+    )
     return None if found is None else found.id
 
 
@@ -69,6 +88,16 @@ def opened() -> Breaker:
     for _ in range(5):
         breaker.failed(NOW)
     return breaker
+
+
+def test_within_a_priority_the_own_dialect_is_preferred() -> None:
+    foreign = lane("foreign", dialect=Dialect.GEMINI)
+    lanes = [foreign, lane("own", weight=1)]
+    assert choose(lanes, breakers_of(lanes)) == "own"
+    assert choose(lanes, {**breakers_of(lanes), "own": opened()}) == "foreign"
+    better = lane("better", priority=1, dialect=Dialect.GEMINI)
+    lanes = [better, lane("own")]
+    assert choose(lanes, breakers_of(lanes)) == "better"
 
 
 def test_the_best_priority_wins_while_it_is_healthy() -> None:

@@ -70,7 +70,7 @@ def written(books: Books) -> list[UsageEvent]:
 
 
 async def test_only_the_first_ending_counts(books: Books) -> None:
-    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=books)
+    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, dialect="anthropic", books=books)
     settlement.settle(COMPLETED, first_byte_ms=5)
     settlement.settle(Ending(outcome=Outcome.FAILED, status=500), first_byte_ms=None)
     assert settlement.charge_uusd == 600
@@ -91,7 +91,9 @@ class UnansweredHolds(Holds):
 
 async def test_the_event_goes_only_after_the_hold_is_finished(books: Books) -> None:
     holds = UnansweredHolds(ScriptPipe("redis://127.0.0.1:1", SCRIPTS), metrics=books.metrics)
-    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=replace(books, holds=holds))
+    settlement = Settlement(
+        PRINCIPAL, GRANT, WHOLE, dialect="anthropic", books=replace(books, holds=holds)
+    )
     settlement.settle(COMPLETED, first_byte_ms=None)
     assert written(books) == []
     holds.answered()
@@ -100,7 +102,7 @@ async def test_the_event_goes_only_after_the_hold_is_finished(books: Books) -> N
 
 async def test_what_cannot_be_recorded_is_not_charged(books: Books) -> None:
     books.spool.close()
-    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, books=books)
+    settlement = Settlement(PRINCIPAL, GRANT, WHOLE, dialect="anthropic", books=books)
     settlement.settle(COMPLETED, first_byte_ms=None)
     assert settlement.charge_uusd == 0
 
@@ -116,7 +118,7 @@ async def test_what_cannot_be_recorded_is_not_charged(books: Books) -> None:
     ],
 )
 def test_free_outcomes_are_free_whatever_was_used(books: Books, outcome: Outcome) -> None:
-    settlement = Settlement(PRINCIPAL, GRANT, STREAM, books=books)
+    settlement = Settlement(PRINCIPAL, GRANT, STREAM, dialect="anthropic", books=books)
     usage = TokenUsage(input_tokens=1_000_000)
     settlement.settle(Ending(outcome=outcome, status=200, usage=usage), first_byte_ms=None)
     assert settlement.charge_uusd == 0
@@ -145,11 +147,11 @@ def test_a_completion_is_read_from_the_tap() -> None:
 
 
 def test_a_client_that_leaves_owes_what_it_got() -> None:
-    assert departure(tapped(START)).outcome is Outcome.CLIENT_LEFT_EARLY
-    counted = departure(tapped(START, TEXT))
+    assert departure(tapped(START), STREAM).outcome is Outcome.CLIENT_LEFT_EARLY
+    counted = departure(tapped(START, TEXT), STREAM)
     assert (counted.outcome, counted.estimated) == (Outcome.CLIENT_LEFT_LATE, True)
     assert counted.usage == TokenUsage(input_tokens=10, output_tokens=3)
-    reported = departure(tapped(START, TEXT, END))
+    reported = departure(tapped(START, TEXT, END), STREAM)
     assert (reported.usage, reported.estimated) == (
         TokenUsage(input_tokens=10, output_tokens=9),
         False,

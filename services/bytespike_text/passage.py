@@ -1,0 +1,243 @@
+"""How one request goes to one lane, and how the answer comes back: as it is, or translated.
+
+Same dialect on both sides means the client's own bytes, the model's name aside. Whatever may be
+lost in a translation is known before anything is sent, so that a strict caller is refused in time.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+from urllib.parse import quote
+
+import msgspec
+from msgspec.structs import replace
+
+from bytespike_contracts.errors import ErrorCode, GatewayError
+from bytespike_protocols.codec import Encoded, Loss, ReplyContext
+from bytespike_protocols.custody import carries_wrapped
+from bytespike_protocols.errors import BadClientMessage
+from bytespike_protocols.ir import Dialect, Request
+from bytespike_protocols.json_array import ArraySplitter
+from bytespike_protocols.openai_chat.stream_usage import asks_for_usage, with_usage
+from bytespike_protocols.renaming import restored
+from bytespike_protocols.splice import replace_span, shallow
+from bytespike_protocols.sse import FrameSplitter
+from bytespike_text.job import Job, client_error
+from bytespike_text.routing import Lane, split_betas
+from bytespike_text.upstream import Call
+from bytespike_text.wording import Splitter, Translated, Verbatim, WithoutUsage, Wording
+
+__all__ = ["Passage", "Relay", "Translation", "passage"]
+
+#: Search results and encrypted reasoning arrive in one event; the largest seen are below 1 MiB.
+_FRAME_LIMIT_BYTES = 8 * 1024 * 1024
+#: What a translated request is sent with: its fields are all known to the older version.
+_TRANSLATED_VERSION = "2023-06-01"
+_EVENT_STREAM = "text/event-stream; charset=utf-8"
+_STATEFUL = (b'"previous_response_id"', b'"conversation"', b'"background"')
+
+
+class Passage(Protocol):
+    """One lane's way there and back. ``dropped`` names what the vendor will not see."""
+
+    call: Call
+    body: bytes
+    dropped: tuple[str, ...]
+
+    def whole(self, body: bytes) -> bytes:
+        """The answer in one piece, for the client. Raises ``BadUpstreamMessage``."""
+
+    def wording(self) -> Wording:
+        """For one streamed answer."""
+
+    def splitter(self) -> Splitter:
+        """What cuts the vendor's stream into frames."""
+
+    def content_type(self, given: str | None) -> str:
+        """Of the stream for the client, where the vendor's was ``given``."""
+
+
+def passage(lane: Lane, job: Job) -> Passage:
+    """Raises :class:`GatewayError`: 400 for what this lane cannot be told."""
+    if lane.dialect is not job.dialect:
+        return Translation(lane, job)
+    if lane.dialect is Dialect.OPENAI_RESPONSES:
+        _refuse_state(lane, job)
+    return Relay(lane, job)
+
+
+class Relay:
+    """Byte for byte."""
+
+    def __init__(self, lane: Lane, job: Job) -> None:
+        self._job = job
+        betas, dropped = split_betas(lane.channel, job.betas)
+        self.dropped = tuple(f"anthropic-beta.{beta}" for beta in dropped)
+        self._hides_usage = False
+        self.body = self._body_for(lane)
+        headers = job.headers
+        if lane.dialect is Dialect.ANTHROPIC:
+            headers = (*headers, ("anthropic-version", job.version), *_beta_headers(betas))
+        query = f"?{job.query}" if job.query else ""
+        self.call = Call(
+            path=_path(
+                lane, job.reading.model, stream=job.reading.stream, counts=job.surface.counts
+            )
+            + query,
+            headers=headers,
+            stream=job.reading.stream,
+        )
+
+    def whole(self, body: bytes) -> bytes:
+        """See :class:`Passage`."""
+        return body
+
+    def wording(self) -> Wording:
+        """See :class:`Passage`."""
+        kind = WithoutUsage if self._hides_usage else Verbatim
+        return kind(self._job.codec, self._job.reading.framing)
+
+    def splitter(self) -> Splitter:
+        """See :class:`Passage`."""
+        if self._job.reading.framing == "array":
+            return ArraySplitter(_FRAME_LIMIT_BYTES)
+        return FrameSplitter(_FRAME_LIMIT_BYTES)
+
+    def content_type(self, given: str | None) -> str:
+        """See :class:`Passage`."""
+        return given or _stream_type(self._job)
+
+    def _body_for(self, lane: Lane) -> bytes:
+        """The client's bytes, but for three things: the model's name where the vendor knows it by
+        another, reasoning state that another vendor has issued, and the usage nobody asked for.
+        """
+        job = self._job
+        if carries_wrapped(job.body):
+            return _encoded(lane, job, job.request).body
+        body, span, vendors = job.body, job.reading.model_span, lane.channel.models
+        if span is not None:
+            name = msgspec.json.encode(vendors[job.reading.model])
+            if body[span[0] : span[1]] != name:
+                body = replace_span(body, span, name)
+        if lane.dialect is Dialect.OPENAI_CHAT and job.reading.stream:
+            fields = shallow(body)
+            if not asks_for_usage(fields):
+                self._hides_usage = True
+                body = with_usage(body, fields)
+        return body
+
+
+class Translation:
+    """Through the canonical form."""
+
+    def __init__(self, lane: Lane, job: Job) -> None:
+        self._lane = lane
+        self._job = job
+        self._request = _with_cap(job, lane)
+        self._encoded = _encoded(lane, job, self._request)
+        self.body = self._encoded.body
+        self.dropped = _dropped(self._encoded.losses, job)
+        headers = [(name, value) for name, value in job.headers if name != "accept"]
+        if lane.dialect is Dialect.ANTHROPIC:
+            headers.append(("anthropic-version", _TRANSLATED_VERSION))
+        stream = job.reading.stream
+        path = _path(lane, job.reading.model, stream=stream)
+        if stream and lane.dialect is Dialect.GEMINI:
+            path += "?alt=sse"
+        self.call = Call(path=path, headers=tuple(headers), stream=stream)
+
+    def whole(self, body: bytes) -> bytes:
+        """See :class:`Passage`."""
+        answer = restored(self._lane.codec.decode_response(body), self._encoded.renamed)
+        return self._job.codec.encode_response(answer, self._context())
+
+    def wording(self) -> Wording:
+        """See :class:`Passage`."""
+        return Translated(self._lane.codec, self._encoded, self._job.codec, self._context())
+
+    def splitter(self) -> Splitter:
+        """See :class:`Passage`."""
+        return FrameSplitter(_FRAME_LIMIT_BYTES)
+
+    def content_type(self, given: str | None) -> str:
+        """See :class:`Passage`."""
+        del given
+        return _stream_type(self._job)
+
+    def _context(self) -> ReplyContext:
+        job = self._job
+        return ReplyContext(
+            request=self._request,
+            request_id=job.principal.request_id,
+            created_s=int(time.time()),
+            model=job.called,
+            framing=job.reading.framing,
+        )
+
+
+def _encoded(lane: Lane, job: Job, request: Request) -> Encoded:
+    try:
+        return lane.codec.encode_request(request, model=lane.channel.models[job.reading.model])
+    except BadClientMessage as error:
+        raise client_error(error) from None
+
+
+def _with_cap(job: Job, lane: Lane) -> Request:
+    """What was reserved is what may be generated: a request without a limit of its own gets the
+    model's.
+    """
+    request = job.request
+    if request.max_output_tokens is None:
+        return replace(request, max_output_tokens=lane.output_caps[job.reading.model])
+    return request
+
+
+def _dropped(losses: tuple[Loss, ...], job: Job) -> tuple[str, ...]:
+    names = [loss.path for loss in losses if loss.verdict == "dropped"]
+    names += [f"anthropic-beta.{beta}" for beta in job.betas]
+    if names and job.principal.strict:
+        message = f"no provider of this model can be told all of this: {', '.join(names)}"
+        raise GatewayError(ErrorCode.UNSUPPORTED_FEATURE, message, param=names[0])
+    emulated = [f"{loss.path} (emulated)" for loss in losses if loss.verdict == "emulated"]
+    return (*names, *emulated)
+
+
+def _refuse_state(lane: Lane, job: Job) -> None:
+    """What a vendor keeps between calls is kept at one account, and we have several."""
+    if lane.channel.stores or not any(name in job.body for name in _STATEFUL):
+        return
+    try:
+        fields = shallow(job.body)
+    except BadClientMessage as error:
+        raise client_error(error) from None
+    for name in ("previous_response_id", "conversation", "background"):
+        if bytes(fields.get(name, b"null")) not in (b"null", b"false"):
+            raise GatewayError(
+                ErrorCode.UNSUPPORTED_FEATURE,
+                "answers are not stored between calls: send the whole conversation instead",
+                param=name,
+            )
+
+
+def _path(lane: Lane, model_id: str, *, stream: bool, counts: bool = False) -> str:
+    """Where the lane's dialect is spoken, below the channel's base URL."""
+    match lane.dialect:
+        case Dialect.ANTHROPIC:
+            return "/v1/messages/count_tokens" if counts else "/v1/messages"
+        case Dialect.OPENAI_CHAT:
+            return "/chat/completions"
+        case Dialect.OPENAI_RESPONSES:
+            return "/responses"
+        case Dialect.GEMINI:
+            verb = "streamGenerateContent" if stream else "generateContent"
+            name = quote(lane.channel.models[model_id], safe="")
+            return f"/v1beta/models/{name}:{'countTokens' if counts else verb}"
+
+
+def _beta_headers(betas: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return (("anthropic-beta", ",".join(betas)),) if betas else ()
+
+
+def _stream_type(job: Job) -> str:
+    return "application/json" if job.reading.framing == "array" else _EVENT_STREAM
