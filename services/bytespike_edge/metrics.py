@@ -7,7 +7,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from bytespike_edge.tally import CounterTally, HistogramTally
+from bytespike_runtime.tally import CounterTally, HistogramTally
 
 __all__ = ["UNMATCHED", "EdgeMetrics"]
 
@@ -36,14 +36,14 @@ class EdgeMetrics:
         self._duration = HistogramTally(
             "gateway_request_duration_seconds",
             "From the request head to the end of the response.",
-            "route",
+            ["route"],
             bounds=_DURATION_BOUNDS_S,
             registry=registry,
         )
         overhead = HistogramTally(
             "gateway_overhead_seconds",
             "Time to the response head not spent waiting for a vendor; redis = admission.",
-            "component",
+            ["component"],
             bounds=_OVERHEAD_BOUNDS_S,
             registry=registry,
         )

@@ -135,7 +135,7 @@ def _catalogue(
         return RoutingTable(parse_catalogue(text, os.environ), os.environ)
 
     def on_result(good: bool) -> None:
-        metrics.catalogue_reloads("loaded" if good else "refused").inc()
+        metrics.catalogue_reloads.add("loaded" if good else "refused")
         channels.know(file.current.channel_ids)
 
     try:

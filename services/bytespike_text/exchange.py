@@ -363,7 +363,7 @@ class Exchange:
         attempt.recorded = True
         line = attempt.line(self._job.reading.model)
         metrics = self._means.metrics
-        metrics.attempts(line.channel, line.error_type or "answered").inc()
+        metrics.attempts.add(line.channel, line.error_type or "answered")
         if self._settlement is not None:
             self._settlement.attempts.append(line)
 

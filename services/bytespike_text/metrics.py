@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from bytespike_contracts.money import TokenUsage
+from bytespike_runtime.tally import CounterTally, HistogramTally
 from bytespike_text.breaker import State
 
 __all__ = ["Labels", "TextMetrics"]
@@ -41,30 +42,10 @@ class Labels(NamedTuple):
     stream: str
 
 
-M = TypeVar("M", Counter, Histogram)
-
-
-class _Children(Generic[M]):
-    """The labelled children of a metric, each looked up in the client library only once: its own
-    look-up takes a lock and builds keys, six times a request. Labels are closed sets, so this is
-    as bounded as they are.
-    """
-
-    __slots__ = ("_known", "_parent")
-
-    def __init__(self, parent: M) -> None:
-        self._parent: M = parent
-        self._known: dict[tuple[str, ...], M] = {}
-
-    def __call__(self, *labels: str) -> M:
-        child = self._known.get(labels)
-        if child is None:
-            child = self._known[labels] = self._parent.labels(*labels)
-        return child
-
-
 class TextMetrics:
-    """The router's series in one registry. Labelled ones are called with their labels."""
+    """The router's series in one registry. What every request feeds are tallies, the rest the
+    client library's own.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -95,7 +76,7 @@ class TextMetrics:
             "Time spent here, waiting for the vendor left out.",
             ("component",),
             _OVERHEAD_BUCKETS,
-        )("router")
+        ).series("router")
         self.tokens = self._counters(
             "gen_ai_client_token_usage_total",
             "Tokens the customer was served, reported or counted.",
@@ -148,7 +129,7 @@ class TextMetrics:
         for kind, field in _TOKEN_TYPES.items():
             count = getattr(usage, field)
             if count:
-                self.tokens(kind, model_id, provider).inc(count)
+                self.tokens.add(kind, model_id, provider, by=count)
 
     def watch_spool(self, size_bytes: Callable[[], int], events: Callable[[], int]) -> None:
         """Read the spool's size when asked."""
@@ -169,13 +150,14 @@ class TextMetrics:
     def _counter(self, name: str, words: str) -> Counter:
         return Counter(name, words, registry=self._registry)
 
-    def _counters(self, name: str, words: str, labels: Sequence[str]) -> _Children[Counter]:
-        return _Children(Counter(name, words, labels, registry=self._registry))
+    def _counters(self, name: str, words: str, labels: Sequence[str]) -> CounterTally:
+        # The library adds the suffix when asked; here it is written out, as it is seen.
+        return CounterTally(name.removesuffix("_total"), words, labels, registry=self._registry)
 
     def _histograms(
         self, name: str, words: str, labels: Sequence[str], buckets: Sequence[float]
-    ) -> _Children[Histogram]:
-        return _Children(Histogram(name, words, labels, buckets=buckets, registry=self._registry))
+    ) -> HistogramTally:
+        return HistogramTally(name, words, labels, bounds=buckets, registry=self._registry)
 
 
 class _ChannelCollector(Collector):

@@ -85,16 +85,16 @@ def _count(metrics: TextMetrics, facts: Facts) -> None:
     provider = "none" if facts.lane is None else facts.lane.channel.dialect
     stream = "true" if reading.stream else "false"
     labels = Labels(facts.job.dialect.value, reading.model, provider, stream)
-    metrics.duration(*labels).observe(facts.ended_s - facts.arrived_s)
+    metrics.duration.series(*labels).observe(facts.ended_s - facts.arrived_s)
     answered_s = facts.first_byte_s or facts.ended_s
     metrics.overhead.observe(max(0.0, answered_s - facts.arrived_s - facts.vendor_s))
     if reading.stream and facts.first_byte_s is not None:
-        metrics.first_token(*labels).observe(facts.first_byte_s - facts.arrived_s)
+        metrics.first_token.series(*labels).observe(facts.first_byte_s - facts.arrived_s)
         if usage is not None and usage.output_tokens > 1:
             # The first token came with the first bytes; the rest took the rest of the time.
             streaming_s = facts.ended_s - facts.first_byte_s
-            metrics.per_token(*labels).observe(streaming_s / (usage.output_tokens - 1))
+            metrics.per_token.series(*labels).observe(streaming_s / (usage.output_tokens - 1))
     if facts.error_type:
-        metrics.errors(facts.error_type).inc()
+        metrics.errors.add(facts.error_type)
     if usage is not None:
         metrics.served(usage, model_id=reading.model, provider=provider)

@@ -177,6 +177,6 @@ class Settlement:
 
     def _count(self, ending: Ending) -> None:
         metrics = self._books.metrics
-        metrics.outcomes(ending.outcome.value).inc()
+        metrics.outcomes.add(ending.outcome.value)
         if ending.outcome is Outcome.USAGE_UNKNOWN:
             _log.warning("answer without usage", request_id=self._admitted.request_id)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from bytespike_edge.tally import CounterTally, HistogramTally
+from bytespike_runtime.tally import CounterTally, HistogramTally
 
 BOUNDS = (0.1, 1, 2.5)
 
@@ -21,7 +21,7 @@ def lines(registry: CollectorRegistry) -> list[str]:
 @given(values=st.lists(st.sampled_from([0.05, 0.1, 0.5, 1.0, 2.0, 2.5, 3.0, 1e9])))
 def test_a_histogram_equals_the_librarys(values: list[float]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    tally = HistogramTally("h_seconds", "Doc.", "route", bounds=BOUNDS, registry=ours)
+    tally = HistogramTally("h_seconds", "Doc.", ["route"], bounds=BOUNDS, registry=ours)
     library = Histogram("h_seconds", "Doc.", ["route"], buckets=BOUNDS, registry=theirs)
     series = tally.series("/a")
     library.labels("/a")

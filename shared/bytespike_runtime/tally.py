@@ -27,9 +27,9 @@ class CounterTally(Collector):
         self._counts: dict[tuple[str, ...], int] = {}
         registry.register(self)
 
-    def add(self, *labels: str) -> None:
-        """One more with these labels."""
-        self._counts[labels] = self._counts.get(labels, 0) + 1
+    def add(self, *labels: str, by: int = 1) -> None:
+        """That many more with these labels."""
+        self._counts[labels] = self._counts.get(labels, 0) + by
 
     def collect(self) -> Iterator[Metric]:
         """What the registry asks for at a scrape."""
@@ -57,38 +57,38 @@ class Series:
 
 
 class HistogramTally(Collector):
-    """Histograms split by one label from a closed set."""
+    """Histograms split by labels, which must come from closed sets."""
 
     def __init__(
         self,
         name: str,
         doc: str,
-        label: str,
+        labels: Sequence[str],
         *,
         bounds: Sequence[float],
         registry: CollectorRegistry,
     ) -> None:
-        self._family = name, doc, label
+        self._family = name, doc, labels
         self._bounds = tuple(bounds)
-        self._series: dict[str, Series] = {}
+        self._series: dict[tuple[str, ...], Series] = {}
         registry.register(self)
 
-    def series(self, value: str) -> Series:
-        """The histogram of one label value."""
-        series = self._series.get(value)
+    def series(self, *values: str) -> Series:
+        """The histogram of these label values."""
+        series = self._series.get(values)
         if series is None:
-            series = self._series[value] = Series(self._bounds)
+            series = self._series[values] = Series(self._bounds)
         return series
 
     def collect(self) -> Iterator[Metric]:
         """What the registry asks for at a scrape."""
-        name, doc, label = self._family
-        family = HistogramMetricFamily(name, doc, labels=[label])
+        name, doc, labels = self._family
+        family = HistogramMetricFamily(name, doc, labels=labels)
         names = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
-        for value, series in self._series.items():
+        for values, series in self._series.items():
             running, buckets = 0, []
             for bound, count in zip(names, series.counts, strict=True):
                 running += count
                 buckets.append((bound, running))
-            family.add_metric([value], buckets=buckets, sum_value=series.total)
+            family.add_metric(values, buckets=buckets, sum_value=series.total)
         yield family
