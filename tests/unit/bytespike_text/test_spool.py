@@ -189,3 +189,20 @@ def test_a_clean_end_leaves_nothing_behind(tmp_path: Path) -> None:
     unpublished.close()
     (orphan,) = adopt_orphans(tmp_path)
     assert (orphan.published, numbers(orphan)) == (Position(1, 0), [2])
+
+
+def test_memory_and_disk_tell_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever of a backlog is remembered, batches are cut where the file would cut them."""
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 2_000)
+    monkeypatch.setattr(spool_module, "_REMEMBERED_EVENTS", 5)
+    spool = open_spool(tmp_path)
+    positions = [spool.append(event(number)) for number in range(40)]
+    for position in positions[:-3]:
+        spool.release(position)
+    found = []
+    while (batch := spool.read_released(4)).end != batch.start:
+        assert batch == spool.read(4, until=spool.readable_end)
+        found += [msgspec.json.decode(line.event, type=UsageEvent).charge_uusd for line in batch[0]]
+        spool.settle_batch(batch)
+    assert found == list(range(37))
+    assert spool.pending_events == 3
