@@ -15,8 +15,10 @@ __all__ = ["carries_wrapped", "unwrap", "wrap"]
 
 #: ``bsp1.<issuer>.<model>.<payload>``: characters that base64, URLs and JSON all leave alone.
 _PREFIX = "bsp1"
-_MARK = f"{_PREFIX}.".encode()
 _WRAPPED = re.compile(rf"{_PREFIX}\.([a-z_]+)\.([^.]*)\.(.*)", re.DOTALL)
+#: The prefix in a body: as text, and where a dialect's field is base64 as a whole (Gemini's), alone
+#: or after the mark of thoughts that may not be shown.
+_MARKS = (b"bsp1.", b"YnNwMS", b"cmVkYWN0ZWQu")
 _MODEL_CHARS = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -37,5 +39,8 @@ def unwrap(text: str, *, carrier: Dialect) -> Opaque:
 
 
 def carries_wrapped(body: bytes) -> bool:
-    """Whether a request may bring state that one vendor issued and another must not get."""
-    return _MARK in body
+    """Whether a client's request may hold state that is in our custody, which no vendor but its
+    issuer may see. Such a body must not be relayed as it is: decoded and encoded again by its own
+    dialect's codec it goes without. Never False for a body that holds some.
+    """
+    return any(mark in body for mark in _MARKS)

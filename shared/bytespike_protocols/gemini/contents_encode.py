@@ -82,12 +82,22 @@ class ContentsEncoder:
         """The contents. Raises ``Unrepresentable`` naming the block Gemini cannot take."""
         contents = [self._content(index, turn) for index, turn in enumerate(self._turns)]
         if self._own:
-            return contents
+            return list(self._without_foreign_state(contents))
         arranged = list(_arrange(content for content in contents if content["parts"]))
         if self._model.thinks_by_level:
             for content in arranged:
                 _stand_in(content)
         return arranged
+
+    def _without_foreign_state(self, contents: list[Content]) -> Iterator[Content]:
+        """What a Gemini client said, fit to be said without the state of other vendors in it."""
+        for content, turn in zip(contents, self._turns, strict=True):
+            if any(_is_foreign_state(block) for block in turn.blocks):
+                if not content["parts"]:
+                    continue
+                if self._model.thinks_by_level:
+                    _stand_in(content)
+            yield content
 
     def _content(self, index: int, turn: Turn) -> Content:
         path = f"turns[{index}]"
@@ -269,6 +279,11 @@ def _results_first(contents: list[Content]) -> Iterator[Content]:
         others = [part for part in content["parts"] if not _is(part, "functionResponse")]
         if others:
             yield {"role": "user", "parts": others}
+
+
+def _is_foreign_state(block: Block) -> bool:
+    opaque = getattr(block, "opaque", None)
+    return isinstance(opaque, Opaque) and opaque.issuer is not Dialect.GEMINI
 
 
 def _stand_in(content: Content) -> None:
