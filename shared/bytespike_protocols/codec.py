@@ -48,7 +48,8 @@ class Loss(msgspec.Struct, frozen=True):
 
 class Encoded(msgspec.Struct, frozen=True):
     """A body in the target dialect and what was lost on the way to it. ``renamed`` has the tools
-    whose names the vendor would refuse: (the name it sees and will answer with, the client's).
+    whose names the vendor would refuse: (the name it sees and will answer with, the client's), for
+    ``renaming`` to give the client its own back.
     """
 
     body: bytes
