@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bytespike_protocols.errors import BadUpstreamMessage
+from bytespike_protocols.json_array import ArraySplitter
 from bytespike_protocols.sse import Frame
 from bytespike_protocols.tap import Tap
 from bytespike_runtime.http_client import ClientError, HttpResponse
@@ -107,10 +108,13 @@ class StreamRelay:
         self._client.send(self._wording.failure(words, self.tap, self._splitter))
 
     def _end(self) -> None:
-        last = self._splitter.close()
+        splitter = self._splitter
+        last = splitter.close()
         if last is not None:
             self._observe(last)
         finished = self.tap.finished
+        if isinstance(splitter, ArraySplitter) and not splitter.ended:
+            return  # the connection ended cleanly, but not what it carried
         self.tap.close()
         if self.tap.finished and not finished and self.tap.error is None:
             self._on_finished()
