@@ -13,6 +13,7 @@ from bytespike_protocols.codec import Codec, RouteHints
 from bytespike_protocols.dialects import CODECS
 from bytespike_protocols.errors import BadClientMessage, Unrepresentable
 from bytespike_protocols.ir import Dialect, Request
+from bytespike_protocols.splice import shallow
 
 __all__ = ["SURFACES", "Job", "Surface", "client_error"]
 
@@ -83,10 +84,17 @@ class Job(msgspec.Struct, kw_only=True):
         if self._decoded is None:
             hints = RouteHints(model=self.called, stream=self.reading.stream)
             try:
-                self._decoded = self.codec.decode_request(self.body, hints)
+                self._decoded = self.codec.decode_request(self._asked, hints)
             except BadClientMessage as error:
                 raise client_error(error) from None
         return self._decoded
+
+    @property
+    def _asked(self) -> bytes:
+        """The request as it would be generated from: Google wraps some of those to be counted."""
+        if self.surface.counts and self.dialect is Dialect.GEMINI:
+            return bytes(shallow(self.body).get("generateContentRequest", self.body))
+        return self.body
 
 
 def client_error(error: BadClientMessage) -> GatewayError:

@@ -25,6 +25,7 @@ from bytespike_protocols.splice import replace_span, shallow
 from bytespike_protocols.sse import FrameSplitter
 from bytespike_text.job import Job, client_error
 from bytespike_text.routing import Lane, split_betas
+from bytespike_text.token_count import countable, decode_count, encode_count
 from bytespike_text.upstream import Call
 from bytespike_text.wording import Splitter, Translated, Verbatim, WithoutUsage, Wording
 
@@ -61,7 +62,7 @@ class Passage(Protocol):
 def passage(lane: Lane, job: Job) -> Passage:
     """Raises :class:`GatewayError`: 400 for what this lane cannot be told."""
     if lane.dialect is not job.dialect:
-        return Translation(lane, job)
+        return Counting(lane, job) if job.surface.counts else Translation(lane, job)
     if lane.dialect is Dialect.OPENAI_RESPONSES:
         _refuse_state(lane, job)
     return Relay(lane, job)
@@ -142,7 +143,7 @@ class Translation:
         if lane.dialect is Dialect.ANTHROPIC:
             headers.append(("anthropic-version", _TRANSLATED_VERSION))
         stream = job.reading.stream
-        path = _path(lane, job.reading.model, stream=stream)
+        path = _path(lane, job.reading.model, stream=stream, counts=job.surface.counts)
         if stream and lane.dialect is Dialect.GEMINI:
             path += "?alt=sse"
         self.call = Call(path=path, headers=tuple(headers), stream=stream)
@@ -174,6 +175,18 @@ class Translation:
             model=job.called,
             framing=job.reading.framing,
         )
+
+
+class Counting(Translation):
+    """A count asked of a vendor of another dialect."""
+
+    def __init__(self, lane: Lane, job: Job) -> None:
+        super().__init__(lane, job)
+        self.body = countable(lane.dialect, self.body, model=lane.channel.models[job.reading.model])
+
+    def whole(self, body: bytes) -> bytes:
+        """See :class:`Passage`."""
+        return encode_count(self._job.dialect, decode_count(self._lane.dialect, body))
 
 
 def _encoded(lane: Lane, job: Job, request: Request) -> Encoded:

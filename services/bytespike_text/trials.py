@@ -56,7 +56,7 @@ class Trials:
         job, now = self._job, time.monotonic()
         lanes = self._table.candidates(job.principal.group, job.reading.model)
         if job.surface.counts:
-            lanes = tuple(lane for lane in lanes if _counts(lane, job))
+            lanes = tuple(lane for lane in lanes if lane.channel.can_count_tokens)
         if job.principal.strict and job.betas:
             lanes = _carrying_all(lanes, job.betas)
         lane = pick(
@@ -73,10 +73,6 @@ class Trials:
             wait_s = soonest_return_s(lanes, self._channels, now=now)
             raise final_error(self.failures, benched_for_s=wait_s)
         return lane
-
-
-def _counts(lane: Lane, job: Job) -> bool:
-    return lane.dialect is job.dialect and lane.channel.can_count_tokens
 
 
 def _carrying_all(lanes: tuple[Lane, ...], betas: tuple[str, ...]) -> tuple[Lane, ...]:
