@@ -10,13 +10,14 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
 import uvloop
 from aiohttp import web
 
 from bytespike_cli.simulator.control import Control
+from bytespike_cli.simulator.dialects.anthropic import ANTHROPIC
 from bytespike_cli.simulator.faults import FAULT_NAMES
 from bytespike_cli.simulator.vendor import MAX_BODY_BYTES, Vendor
-from bytespike_cli.simulator.wire import error_body
 
 __all__ = ["build_app", "main", "serving"]
 
@@ -44,8 +45,8 @@ def build_app(vendor: Vendor) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.add_routes(
         [
-            web.post("/v1/messages", vendor.handle),
-            web.post("/v1/messages/count_tokens", vendor.handle),
+            web.post("/v1/messages", vendor.speaking(ANTHROPIC)),
+            web.post("/v1/messages/count_tokens", vendor.speaking(ANTHROPIC)),
             web.get("/healthz", _healthy),
             *Control(vendor).routes(),
             web.route("*", "/{path:.*}", _unknown),
@@ -59,7 +60,8 @@ async def _healthy(_: web.Request) -> web.Response:
 
 
 async def _unknown(request: web.Request) -> web.Response:
-    body = error_body("not_found_error", f"No such path: {request.path}", "req_simulator")
+    error = {"type": "not_found_error", "message": f"No such path: {request.path}"}
+    body = msgspec.json.encode({"type": "error", "error": error, "request_id": "req_simulator"})
     return web.Response(status=404, body=body, content_type="application/json")
 
 

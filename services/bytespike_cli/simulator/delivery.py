@@ -10,8 +10,7 @@ from aiohttp import web
 
 from bytespike_cli.simulator.faults import Faults, Pause
 from bytespike_cli.simulator.record import Exchange
-from bytespike_cli.simulator.script import Reply
-from bytespike_cli.simulator.wire import Frame, error_frame
+from bytespike_cli.simulator.reply import Frame, Reply
 
 __all__ = ["Cut", "Hold", "HoldExpired", "Holds", "Send", "Step", "Wait", "deliver", "drop", "plan"]
 
@@ -92,7 +91,8 @@ def plan(reply: Reply, faults: Faults) -> Iterator[Step]:
     """The steps after the response head, in order."""
     frames, cut = list(reply.frames), False
     if faults.error_event_after is not None and reply.streamed:
-        frames = [*frames[: faults.error_event_after], error_frame()]
+        sent = frames[: faults.error_event_after]
+        frames = [*sent, *reply.error_after(len(sent))]
     if faults.cut_after is not None:
         cut = True
         frames = frames[: faults.cut_after] if reply.streamed else [_first_half(frames[0])]

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from bytespike_cli.simulator.script import Reply
+from bytespike_cli.simulator.reply import Reply
 from bytespike_contracts.money import TokenUsage
 
 __all__ = ["Exchange", "ExchangeView", "InvoiceLine", "Record", "State"]
@@ -36,6 +36,7 @@ class ExchangeView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     received_ms: int
     method: str
+    dialect: str
     path: str
     headers: list[tuple[str, str]]
     model: str
@@ -62,9 +63,16 @@ class Exchange:
     """One request and what became of it; the delivery writes into it as it goes."""
 
     def __init__(
-        self, *, number: int, received_ms: int, target: str, headers: list[tuple[str, str]]
+        self,
+        *,
+        number: int,
+        received_ms: int,
+        dialect: str,
+        target: str,
+        headers: list[tuple[str, str]],
     ) -> None:
         self.number = number
+        self.dialect = dialect
         self.id = f"sim_{number:08d}"
         self.received_ms = received_ms
         self.target = target
@@ -119,6 +127,7 @@ class Exchange:
             id=self.id,
             received_ms=self.received_ms,
             method="POST",
+            dialect=self.dialect,
             path=self.target,
             headers=self.headers,
             model=self.model,
@@ -150,11 +159,22 @@ class Record:
         self._cleared = 0  # ... and up to this one the invoice does not want it
         self.invoice: dict[str, InvoiceLine] = {}
 
-    def open(self, *, received_ms: int, target: str, headers: list[tuple[str, str]]) -> Exchange:
+    def open(
+        self,
+        *,
+        received_ms: int,
+        target: str,
+        headers: list[tuple[str, str]],
+        dialect: str = "anthropic",
+    ) -> Exchange:
         """A request came in."""
         self._number += 1
         exchange = Exchange(
-            number=self._number, received_ms=received_ms, target=target, headers=headers
+            number=self._number,
+            received_ms=received_ms,
+            dialect=dialect,
+            target=target,
+            headers=headers,
         )
         self._ring.append(exchange)
         if len(self._ring) > MAX_EXCHANGES:

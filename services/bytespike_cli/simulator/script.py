@@ -5,30 +5,21 @@ considered.
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import msgspec
 
+from bytespike_cli.simulator.dialect import Dialect
 from bytespike_cli.simulator.faults import parse_faults
-from bytespike_cli.simulator.wire import Frame
+from bytespike_cli.simulator.issued import opaque_strings
+from bytespike_cli.simulator.reply import Frame, Reply
 from bytespike_contracts.money import TokenUsage
 
-__all__ = ["Reply", "Script", "ScriptFull", "ScriptedReply"]
+__all__ = ["Script", "ScriptFull", "ScriptedReply"]
 
 #: A test that queues more than this has lost count.
 _MAX_QUEUED = 10_000
-
-
-class Reply(NamedTuple):
-    """What goes out: ``frames`` are events of a stream, or the one body of a JSON answer. ``usage``
-    is what a complete delivery bills.
-    """
-
-    status: int
-    headers: dict[str, str]
-    frames: list[Frame]
-    streamed: bool
-    usage: TokenUsage = TokenUsage()
 
 
 class ScriptedReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,18 +42,29 @@ class ScriptedReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError("exactly one of body, text and sse is needed")
         parse_faults(self.faults)
 
-    def reply(self) -> Reply:
+    def reply(self, dialect: Dialect) -> Reply:
         """The reply with the headers the vendor would send, unless given."""
         streamed = self.sse is not None
-        if self.sse is not None:
-            frames = _frames(self.sse.encode())
-        else:
-            text = self.text.encode() if self.text is not None else msgspec.json.encode(self.body)
-            frames = [Frame(text, weight=1)]
-        kind = "text/event-stream; charset=utf-8" if streamed else "application/json"
+        frames = self._frames()
+        kind = dialect.stream_type if streamed else "application/json"
         headers = {"content-type": kind, **{k.lower(): v for k, v in self.headers.items()}}
-        usage = _usage(frames, streamed=streamed) if self.status < 300 else TokenUsage()
-        return Reply(self.status, headers, frames, streamed, usage)
+        events = [event for frame in frames for event in _events(frame.data, streamed=streamed)]
+        usage = dialect.meter.usage(events) if self.status < 300 else TokenUsage()
+        if streamed:
+            weigh = dialect.meter.weight
+            frames = [Frame(data, weigh(_event(data))) for data, _ in frames]
+        return Reply(self.status, headers, frames, streamed, dialect.error_after, usage)
+
+    def opaque(self) -> Iterator[str]:
+        """Opaque state in it, which the vendor thereby gives out."""
+        for frame in self._frames():
+            yield from opaque_strings(_events(frame.data, streamed=self.sse is not None))
+
+    def _frames(self) -> list[Frame]:
+        if self.sse is not None:
+            return _split(self.sse.encode())
+        text = self.text.encode() if self.text is not None else msgspec.json.encode(self.body)
+        return [Frame(text, weight=1)]
 
 
 class ScriptFull(Exception):
@@ -97,65 +99,32 @@ class Script:
         self._queue.clear()
 
 
-def _frames(stream: bytes) -> list[Frame]:
+def _split(stream: bytes) -> list[Frame]:
     """Events with their line ends; whatever follows the last blank line is an event too."""
     ends = b"\r\n\r\n" if b"\r\n\r\n" in stream else b"\n\n"
     pieces = stream.split(ends)
     frames = [piece + ends for piece in pieces[:-1]] + [piece for piece in pieces[-1:] if piece]
-    return [Frame(frame, weight=_content_bytes(frame)) for frame in frames]
+    return [Frame(frame) for frame in frames]
+
+
+def _events(data: bytes, *, streamed: bool) -> list[dict[str, Any]]:
+    """The JSON objects in a frame: of an event its data, of a body the body or its elements."""
+    if streamed:
+        return [_event(data)]
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        body = msgspec.json.decode(data)
+        return [item for item in (body if isinstance(body, list) else [body]) if _is_object(item)]
+    return []
 
 
 def _event(frame: bytes) -> dict[str, Any]:
     """The JSON of an event, or nothing if it has none (a test may script garbage)."""
     lines = [line[5:] for line in frame.splitlines() if line.startswith(b"data:")]
-    with contextlib.suppress(msgspec.DecodeError):
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
         event = msgspec.json.decode(b"\n".join(lines))
         return event if isinstance(event, dict) else {}
     return {}
 
 
-def _content_bytes(frame: bytes) -> int:
-    delta = _event(frame).get("delta")
-    if not isinstance(delta, dict):
-        return 0
-    parts = (delta.get(name) for name in ("text", "thinking", "partial_json"))
-    return sum(len(part.encode()) for part in parts if isinstance(part, str))
-
-
-def _usage(frames: list[Frame], *, streamed: bool) -> TokenUsage:
-    """What the reply itself says it consumed; nothing if it is an error or says nothing."""
-    if streamed:
-        events = [_event(frame.data) for frame in frames]
-    else:
-        with contextlib.suppress(msgspec.DecodeError):
-            events = [msgspec.json.decode(frames[0].data)]
-            return _read_usage(events[0].get("usage")) if isinstance(events[0], dict) else _NONE
-        return _NONE
-    reported: dict[str, Any] = {}
-    for event in events:
-        for holder in (event, event.get("message")):
-            if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
-                reported |= {k: v for k, v in holder["usage"].items() if v is not None}
-    return _read_usage(reported)
-
-
-_NONE = TokenUsage()
-
-
-def _read_usage(reported: Any) -> TokenUsage:
-    if not isinstance(reported, dict):
-        return _NONE
-    split = reported.get("cache_creation") or {}
-    written = reported.get("cache_creation_input_tokens") or 0
-    hour = min(split.get("ephemeral_1h_input_tokens") or 0, written)
-    details = reported.get("output_tokens_details") or {}
-    tools = reported.get("server_tool_use") or {}
-    return TokenUsage(
-        input_tokens=reported.get("input_tokens") or 0,
-        cache_write_5m_tokens=written - hour,
-        cache_write_1h_tokens=hour,
-        cache_read_tokens=reported.get("cache_read_input_tokens") or 0,
-        output_tokens=reported.get("output_tokens") or 0,
-        reasoning_tokens=details.get("thinking_tokens") or 0,
-        web_searches=tools.get("web_search_requests") or 0,
-    )
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from bytespike_cli.simulator.dialects.anthropic import ANTHROPIC
 from bytespike_cli.simulator.record import MAX_INVOICE_MODELS, Record
 from bytespike_cli.simulator.script import ScriptedReply
 from bytespike_contracts.money import TokenUsage
@@ -100,7 +101,7 @@ async def test_the_invoice_adds_up_what_was_billed(
 
 def test_ring_and_invoice_are_bounded() -> None:
     record = Record()
-    reply = ScriptedReply(text='{"usage":{"output_tokens":1}}').reply()
+    reply = ScriptedReply(text='{"usage":{"output_tokens":1}}').reply(ANTHROPIC)
     for number in range(MAX_INVOICE_MODELS + 5):
         exchange = record.open(received_ms=0, target="/", headers=[])
         exchange.model, exchange.body = f"model-{number}", b"x" * 1_000_000

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from bytespike_cli.simulator.reply import VendorError
+
 __all__ = [
     "Block",
     "CountRequest",
@@ -19,7 +21,7 @@ __all__ = [
     "MessagesRequest",
     "Tool",
     "ToolChoice",
-    "VendorError",
+    "invalid",
     "read_count_request",
     "read_messages_request",
 ]
@@ -46,16 +48,6 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "web_search_tool_result": ("tool_use_id", "content"),
 }
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
-
-
-class VendorError(Exception):
-    """An answer with an error body: ``type`` is the vendor's word."""
-
-    def __init__(self, status: int, type_: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.type = type_
-        self.message = message
 
 
 class CacheControl(msgspec.Struct, frozen=True):

@@ -7,14 +7,15 @@ the last brace of most events, ``ping`` with a space after the colon.
 from __future__ import annotations
 
 import zlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from bytespike_cli.simulator.answer import Answer
+from bytespike_cli.simulator.dialects.anthropic.answer import Answer
+from bytespike_cli.simulator.reply import Frame
 from bytespike_contracts.money import TokenUsage
 
-__all__ = ["ERROR_TYPES", "Frame", "error_body", "error_frame", "json_body", "stream_frames"]
+__all__ = ["ERROR_TYPES", "error_body", "error_frame", "json_body", "stream_frames"]
 
 Json = dict[str, Any]
 
@@ -36,13 +37,6 @@ ERROR_TYPES: dict[int, tuple[str, str]] = {
     504: ("timeout_error", "The request took too long."),
     529: ("overloaded_error", "Overloaded"),
 }
-
-
-class Frame(NamedTuple):
-    """One event as bytes; ``weight`` is how many bytes of model output it carries."""
-
-    data: bytes
-    weight: int = 0
 
 
 def json_body(answer: Answer) -> bytes:
