@@ -24,6 +24,7 @@ class Seen:
 
     def __init__(self, view: ExchangeView) -> None:
         self.id = view.id
+        self.dialect = view.dialect
         self.path = view.path
         self.headers = {name.lower(): value for name, value in view.headers}
         self.model = view.model

@@ -11,12 +11,22 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-__all__ = ["FAULT_NAMES", "NO_FAULTS", "FaultSyntaxError", "Faults", "Pause", "parse_faults"]
+__all__ = [
+    "DEFAULT_ERROR_BODY",
+    "FAULT_NAMES",
+    "NO_FAULTS",
+    "FaultSyntaxError",
+    "Faults",
+    "Pause",
+    "parse_faults",
+]
 
 #: No fault may keep a test hanging longer than this.
 MAX_WAIT_S = 600.0
 #: Bounds what one fault can make the simulator hold in memory.
 MAX_COUNT = 256 * 1024 * 1024
+#: The type of an error in disguise where the fault names none; vendors say it in their own words.
+DEFAULT_ERROR_BODY = "overloaded_error"
 
 
 class FaultSyntaxError(ValueError):
@@ -106,7 +116,7 @@ _SYNTAX: Mapping[str, tuple[str, Callable[[str], Any], str | None]] = {
     "connect-drop": ("connect_drop", _flag, ""),
     "status": ("status", _status, None),
     "retry-after": ("retry_after_s", _count, None),
-    "error-body": ("error_body", _name, "overloaded_error"),
+    "error-body": ("error_body", _name, DEFAULT_ERROR_BODY),
     "error-event-after": ("error_event_after", _count, None),
     "cut-after": ("cut_after", _count, None),
     "cut-bytes": ("cut_bytes", _count, None),

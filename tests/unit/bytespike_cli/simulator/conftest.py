@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import anthropic
+import openai
 import pytest
 
 from bytespike_cli.simulator.command import serving
@@ -36,5 +37,20 @@ async def sdk(simulator_url: str) -> AsyncIterator[anthropic.AsyncAnthropic]:
 @pytest.fixture
 async def http(simulator_url: str) -> AsyncIterator[aiohttp.ClientSession]:
     headers = {"x-api-key": "sk-sim-test", "anthropic-version": "2023-06-01"}
+    async with aiohttp.ClientSession(base_url=simulator_url, headers=headers) as session:
+        yield session
+
+
+@pytest.fixture
+async def openai_sdk(simulator_url: str) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(
+        base_url=f"{simulator_url}/v1", api_key="sk-sim-test", max_retries=0
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def openai_http(simulator_url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    headers = {"authorization": "Bearer sk-sim-test"}
     async with aiohttp.ClientSession(base_url=simulator_url, headers=headers) as session:
         yield session
