@@ -16,7 +16,7 @@ from aiohttp import web
 
 from bytespike_cli.simulator.control import Control
 from bytespike_cli.simulator.dialects.anthropic import ANTHROPIC
-from bytespike_cli.simulator.dialects.openai import OPENAI_CHAT
+from bytespike_cli.simulator.dialects.openai import OPENAI_CHAT, OPENAI_RESPONSES
 from bytespike_cli.simulator.faults import FAULT_NAMES
 from bytespike_cli.simulator.vendor import MAX_BODY_BYTES, Vendor
 
@@ -49,6 +49,7 @@ def build_app(vendor: Vendor) -> web.Application:
             web.post("/v1/messages", vendor.speaking(ANTHROPIC)),
             web.post("/v1/messages/count_tokens", vendor.speaking(ANTHROPIC)),
             web.post("/v1/chat/completions", vendor.speaking(OPENAI_CHAT)),
+            web.post("/v1/responses", vendor.speaking(OPENAI_RESPONSES)),
             web.get("/healthz", _healthy),
             *Control(vendor).routes(),
             web.route("*", "/{path:.*}", _unknown),

@@ -176,6 +176,8 @@ async def deliver(
     hold in the middle is never released.
     """
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    if reply.streamed and faults.error_event_after is not None:
+        exchange.breaks_after(faults.error_event_after)
     if not reply.streamed:
         response.content_length = sum(len(frame.data) for frame in reply.frames)
     await response.prepare(request)

@@ -23,12 +23,12 @@ class Issued:
     """What was given out, apart for each dialect: none can read another's."""
 
     def __init__(self) -> None:
-        self._hashes: OrderedDict[bytes, None] = OrderedDict()
+        self._hashes: OrderedDict[bytes, str] = OrderedDict()
 
-    def add(self, dialect: str, state: str) -> None:
-        """The vendor gave this out."""
+    def add(self, dialect: str, state: str, belongs_to: str = "") -> None:
+        """The vendor gave this out; ``belongs_to`` is an item it must come back with."""
         key = _key(dialect, state)
-        self._hashes[key] = None
+        self._hashes[key] = belongs_to
         self._hashes.move_to_end(key)
         if len(self._hashes) > _MAX_ISSUED:
             self._hashes.popitem(last=False)
@@ -36,6 +36,10 @@ class Issued:
     def knows(self, dialect: str, state: str) -> bool:
         """Whether the vendor gave this out, unaltered."""
         return _key(dialect, state) in self._hashes
+
+    def belongs_to(self, dialect: str, state: str) -> str:
+        """What this must come back with, if it was given out with anything."""
+        return self._hashes.get(_key(dialect, state), "")
 
 
 def opaque_strings(value: Any) -> Iterator[str]:

@@ -84,6 +84,7 @@ class Exchange:
         self.sent = bytearray()
         self.sent_bytes = 0
         self._ends: list[int] = []
+        self._most: int | None = None
         self._weights: list[int] = []
         self._usage = TokenUsage()
 
@@ -94,6 +95,10 @@ class Exchange:
         self._ends = list(accumulate(len(frame.data) for frame in reply.frames))
         self._weights = list(accumulate(frame.weight for frame in reply.frames))
 
+    def breaks_after(self, events: int) -> None:
+        """What follows so many events is an error: it counts as none of the answer's."""
+        self._most = events
+
     def wrote(self, data: bytes) -> None:
         """These bytes were handed to the socket."""
         self.sent_bytes += len(data)
@@ -102,7 +107,8 @@ class Exchange:
     @property
     def events_sent(self) -> int:
         """Whole events out so far."""
-        return min(bisect_right(self._ends, self.sent_bytes), len(self._ends))
+        most = len(self._ends) if self._most is None else min(self._most, len(self._ends))
+        return min(bisect_right(self._ends, self.sent_bytes), most)
 
     def billed(self) -> TokenUsage:
         """What the vendor would bill: nothing for errors or before the first byte, everything for

@@ -19,6 +19,7 @@ __all__ = [
     "boolean",
     "integer",
     "json_object",
+    "missing",
     "number",
     "one_of",
     "record",

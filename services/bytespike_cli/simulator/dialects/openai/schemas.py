@@ -6,7 +6,7 @@ from typing import Any
 
 from bytespike_cli.simulator.dialects.openai.checks import refused
 
-__all__ = ["check_format_schema", "check_function_schema"]
+__all__ = ["check_format_schema", "check_function_schema", "made_strict"]
 
 Json = dict[str, Any]
 
@@ -48,6 +48,21 @@ def check_format_schema(name: str, schema: Any, field: str, path: str, *, strict
     except _Complaint as complaint:
         message = f"Invalid schema for {field} '{name}': {complaint}"
         raise refused(message, path, None) from complaint
+
+
+def made_strict(schema: Any) -> Any:
+    """The schema as Responses takes it from a function that does not mention ``strict``: objects
+    that say nothing of further properties closed, every property required.
+    """
+    if isinstance(schema, list):
+        return [made_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: made_strict(item) for name, item in schema.items()}
+    if schema.get("type") == "object":
+        made.setdefault("additionalProperties", False)
+        made["required"] = list(schema.get("properties") or {})
+    return made
 
 
 def _check_root(schema: Json) -> None:
