@@ -15,7 +15,9 @@ import uvloop
 from aiohttp import web
 
 from bytespike_cli.simulator.control import Control
+from bytespike_cli.simulator.dialect import always
 from bytespike_cli.simulator.dialects.anthropic import ANTHROPIC
+from bytespike_cli.simulator.dialects.gemini import GEMINI_ROUTE, gemini_for
 from bytespike_cli.simulator.dialects.openai import OPENAI_CHAT, OPENAI_RESPONSES
 from bytespike_cli.simulator.faults import FAULT_NAMES
 from bytespike_cli.simulator.vendor import MAX_BODY_BYTES, Vendor
@@ -46,10 +48,11 @@ def build_app(vendor: Vendor) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.add_routes(
         [
-            web.post("/v1/messages", vendor.speaking(ANTHROPIC)),
-            web.post("/v1/messages/count_tokens", vendor.speaking(ANTHROPIC)),
-            web.post("/v1/chat/completions", vendor.speaking(OPENAI_CHAT)),
-            web.post("/v1/responses", vendor.speaking(OPENAI_RESPONSES)),
+            web.post("/v1/messages", vendor.speaking(always(ANTHROPIC))),
+            web.post("/v1/messages/count_tokens", vendor.speaking(always(ANTHROPIC))),
+            web.post("/v1/chat/completions", vendor.speaking(always(OPENAI_CHAT))),
+            web.post("/v1/responses", vendor.speaking(always(OPENAI_RESPONSES))),
+            web.post(GEMINI_ROUTE, vendor.speaking(gemini_for)),
             web.get("/healthz", _healthy),
             *Control(vendor).routes(),
             web.route("*", "/{path:.*}", _unknown),
@@ -101,7 +104,7 @@ async def _serve(host: str, port: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bytespike simulator",
-        description="A scriptable vendor that speaks Anthropic Messages.",
+        description="A scriptable vendor that speaks Anthropic Messages, OpenAI and Gemini.",
         epilog=f"Faults (header x-simulator-fault or model suffix +...): {', '.join(FAULT_NAMES)}."
         " See docs/simulator.md.",
     )

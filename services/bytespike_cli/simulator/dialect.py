@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -14,7 +14,7 @@ from bytespike_cli.simulator.prefixes import PrefixCache
 from bytespike_cli.simulator.reply import Frame, Reply, VendorError
 from bytespike_contracts.money import TokenUsage
 
-__all__ = ["Ask", "Dialect", "Memory", "Meter", "Named", "name_in_body"]
+__all__ = ["Ask", "Dialect", "Memory", "Meter", "Named", "always", "name_in_body"]
 
 Json = dict[str, Any]
 
@@ -89,6 +89,11 @@ class Dialect(Protocol):
 
     def error_after(self, sent: int) -> list[Frame]:
         """How a stream says that it broke after ``sent`` events."""
+
+
+def always(dialect: Dialect) -> Callable[[str, Mapping[str, str]], Dialect]:
+    """For paths on which only one dialect is spoken."""
+    return lambda _path, _query: dialect
 
 
 def name_in_body(body: bytes) -> Named:

@@ -55,4 +55,6 @@ def opaque_strings(value: Any) -> Iterator[str]:
 
 
 def _key(dialect: str, state: str) -> bytes:
-    return hashlib.sha256(f"{dialect}\0{state}".encode()).digest()
+    # Clients decode base64 and encode it again, in the alphabet they like.
+    plain = state.rstrip("=").replace("-", "+").replace("_", "/")
+    return hashlib.sha256(f"{dialect}\0{plain}".encode()).digest()

@@ -96,12 +96,19 @@ def decide(question: Question, faults: Faults) -> Decision:
     return Decision(thought, [], text, stop, sequence)
 
 
-def spent(decision: Decision, prompt_tokens: int, cached_tokens: int, faults: Faults) -> TokenUsage:
+def spent(
+    decision: Decision,
+    prompt_tokens: int,
+    cached_tokens: int,
+    faults: Faults,
+    *,
+    refusal: str = REFUSAL,
+) -> TokenUsage:
     """Usage for vendors that count thoughts whether they show them or not, and call arguments as
-    the JSON text they send.
+    the JSON text they send; ``refusal`` is what they write when they refuse outright.
     """
     thoughts = text_tokens(decision.thought)
-    said = decision.text if decision.stop != "refusal" or decision.text else REFUSAL
+    said = decision.text if decision.stop != "refusal" or decision.text else refusal
     written = len(said.encode()) + sum(len(compact(call.arguments)) for call in decision.calls)
     output = bytes_tokens(written) + thoughts
     if faults.output_tokens is not None:

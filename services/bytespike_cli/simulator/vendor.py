@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -27,6 +27,8 @@ __all__ = ["FAULT_HEADER", "MAX_BODY_BYTES", "Vendor"]
 FAULT_HEADER = "x-simulator-fault"
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
+#: Which dialect a path (decoded) and query ask for.
+Chooser = Callable[[str, Mapping[str, str]], Dialect]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -46,11 +48,11 @@ class Vendor:
         self.memory.cache.clear()
         self.holds.clear()
 
-    def speaking(self, dialect: Dialect) -> Handler:
-        """A handler that answers in ``dialect``."""
+    def speaking(self, choose: Chooser) -> Handler:
+        """A handler that answers in the dialect chosen for each request."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await self._handle(request, dialect)
+            return await self._handle(request, choose(request.path, request.query))
 
         return handle
 

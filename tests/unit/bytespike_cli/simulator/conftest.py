@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import anthropic
+import httpx2
 import openai
 import pytest
+from google import genai
+from google.genai import types
 
 from bytespike_cli.simulator.command import serving
 from tests.support.simulator import SimulatorClient
@@ -52,5 +55,21 @@ async def openai_sdk(simulator_url: str) -> AsyncIterator[openai.AsyncOpenAI]:
 @pytest.fixture
 async def openai_http(simulator_url: str) -> AsyncIterator[aiohttp.ClientSession]:
     headers = {"authorization": "Bearer sk-sim-test"}
+    async with aiohttp.ClientSession(base_url=simulator_url, headers=headers) as session:
+        yield session
+
+
+@pytest.fixture
+async def gemini_sdk(simulator_url: str) -> AsyncIterator[genai.client.AsyncClient]:
+    # Left to itself the SDK takes aiohttp in a way that aiohttp warns of.
+    async with httpx2.AsyncClient() as wire:
+        options = types.HttpOptions(base_url=simulator_url, httpx_async_client=wire)
+        with genai.Client(api_key="sim-test", http_options=options) as client:
+            yield client.aio
+
+
+@pytest.fixture
+async def gemini_http(simulator_url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    headers = {"x-goog-api-key": "sim-test"}
     async with aiohttp.ClientSession(base_url=simulator_url, headers=headers) as session:
         yield session

@@ -443,7 +443,8 @@ async def test_faults_take_this_dialects_form(
     assert silent.response["usage"] is None
     assert (await simulator.last()).billed == TokenUsage(input_tokens=8, output_tokens=7)
     hidden = ask("reasoning hidden", stream=True)
-    await post(openai_http, hidden, "hold-after=gate@99,cut-after=4")
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await post(openai_http, hidden, "cut-after=4")
     assert (await simulator.last()).billed.reasoning_tokens == 15
 
 
