@@ -20,6 +20,7 @@ _PASSED = {
 _OURS = {
     "x-bytespike-attempts": "X-ByteSpike-Attempts",
     "x-bytespike-dropped": "X-ByteSpike-Dropped",
+    "x-bytespike-estimated": "X-ByteSpike-Estimated",
 }
 _UPSTREAM_MS = "x-bytespike-upstream-ms"
 
@@ -67,9 +68,11 @@ def passed_headers(upstream: HttpResponse) -> dict[str, str]:
 
 
 def is_stream(upstream: HttpResponse) -> bool:
-    """Whether the answer is a live stream rather than a document."""
-    declared = upstream.headers.get("content-type")
-    return declared is not None and declared.startswith("text/event-stream")
+    """Whether the answer is a live stream rather than a document. Only of a document a service
+    knows the length beforehand, and always says it; the type tells nothing, as a stream may be a
+    JSON array.
+    """
+    return upstream.headers.get("content-length") is None
 
 
 def whole_answer(call: Call, upstream: HttpResponse, body: bytes) -> WholeAnswer:

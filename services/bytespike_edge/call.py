@@ -18,7 +18,8 @@ from bytespike_edge.admission import Look
 from bytespike_edge.key_cache import KnownKey
 from bytespike_edge.limit_headers import limit_headers
 from bytespike_edge.metrics import UNMATCHED, EdgeMetrics
-from bytespike_edge.routes import Dialect, Route
+from bytespike_edge.routes import Route
+from bytespike_protocols.ir import Dialect
 from bytespike_runtime.logs import RequestLine, log_request
 
 __all__ = ["Call", "mint_request_id"]
@@ -83,7 +84,7 @@ class Call:
         self.started = time.perf_counter()
         self.started_ms = time.time_ns() // 1_000_000
         self.request_id = mint_request_id(self.started_ms)
-        self.dialect = Dialect.OPENAI
+        self.dialect = Dialect.OPENAI_CHAT
         self.route: Route | None = None
         self.key: KnownKey | None = None
         self.look: Look | None = None

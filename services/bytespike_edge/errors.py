@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from aiohttp import web
 
-import bytespike_protocols.anthropic.failure as anthropic_failure
-import bytespike_protocols.gemini.failure as gemini_failure
-import bytespike_protocols.openai_chat.failure as openai_failure
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_edge.routes import Dialect
+from bytespike_protocols.codec import Failures, Framing
+from bytespike_protocols.dialects import CODECS
+from bytespike_protocols.ir import Dialect
 from bytespike_runtime.answer import WholeAnswer
 
 __all__ = ["bad_request_response", "error_response", "stream_error"]
 
 
-class _EncodeError(Protocol):
-    def __call__(
-        self, *, status: int, code: str, message: str, param: str | None, request_id: str
-    ) -> bytes: ...
-
-
-class _EncodeStreamError(Protocol):
-    def __call__(self, *, code: str, message: str, request_id: str) -> bytes: ...
-
-
-_ENCODERS: Mapping[Dialect, tuple[_EncodeError, _EncodeStreamError]] = {
-    Dialect.ANTHROPIC: (anthropic_failure.encode_error, anthropic_failure.encode_stream_error),
-    Dialect.OPENAI: (openai_failure.encode_error, openai_failure.encode_stream_error),
-    Dialect.GEMINI: (gemini_failure.encode_error, gemini_failure.encode_stream_error),
+_FAILURES: Mapping[Dialect, Failures] = {
+    dialect: codec.failures for dialect, codec in CODECS.items()
 }
+#: The SDKs of OpenAI and Anthropic repeat every 409 and 429 by themselves, with these in vain.
+_NOT_TO_BE_REPEATED = frozenset({ErrorCode.CONFLICT, ErrorCode.IDEMPOTENCY_CONFLICT})
+#: They ignore a longer wait than this and come back too soon.
+_LONGEST_WAIT_S = 60
 
 #: What malformed HTTP is answered with; there is no path to take a dialect from.
 _CODE_BY_STATUS = {413: ErrorCode.REQUEST_TOO_LARGE, 500: ErrorCode.INTERNAL_ERROR}
@@ -41,7 +31,8 @@ def error_response(
     error: GatewayError, *, dialect: Dialect, request_id: str, headers: Mapping[str, str]
 ) -> WholeAnswer:
     """``headers`` (ids, limits) come first; the error's own, such as ``Retry-After``, win."""
-    body = _ENCODERS[dialect][0](
+    failures = _FAILURES[dialect]
+    body = failures.encode_error(
         status=error.status,
         code=error.code.value,
         message=error.message,
@@ -51,13 +42,22 @@ def error_response(
     every = {**headers, **error.headers, "Content-Type": "application/json"}
     if error.code is ErrorCode.CONCURRENCY_LIMIT:
         every.pop("X-RateLimit-Reset", None)  # no window's end would free a slot
-    return WholeAnswer(status=error.status, headers=every, body=body)
+    if error.code in _NOT_TO_BE_REPEATED or int(error.headers.get("Retry-After", 0)) > (
+        _LONGEST_WAIT_S
+    ):
+        every["x-should-retry"] = "false"
+    return WholeAnswer(status=failures.client_status(error.status), headers=every, body=body)
 
 
-def stream_error(error: GatewayError, *, dialect: Dialect, request_id: str) -> bytes:
-    """The bytes of a mid-stream error event, to be written at a frame boundary."""
-    encode = _ENCODERS[dialect][1]
-    return encode(code=error.code.value, message=error.message, request_id=request_id)
+def stream_error(
+    error: GatewayError, *, dialect: Dialect, request_id: str, framing: Framing
+) -> bytes:
+    """The bytes of a mid-stream error, to be written where a frame has ended: an event, or the bare
+    element of an array.
+    """
+    return _FAILURES[dialect].encode_stream_error(
+        code=error.code.value, message=error.message, request_id=request_id, framing=framing
+    )
 
 
 def bad_request_response(
@@ -69,7 +69,7 @@ def bad_request_response(
 
     def respond(status: int, reason: str) -> web.Response:
         request_id = mint_request_id()
-        body = openai_failure.encode_error(
+        body = _FAILURES[Dialect.OPENAI_CHAT].encode_error(
             status=status,
             code=_CODE_BY_STATUS.get(status, ErrorCode.INVALID_REQUEST).value,
             message=reason,

@@ -21,6 +21,7 @@ from bytespike_edge.credentials import presented_key, without_key
 from bytespike_edge.errors import error_response
 from bytespike_edge.key_cache import KeyCache, KnownKey, invalid_key
 from bytespike_edge.metrics import EdgeMetrics
+from bytespike_edge.model_lists import list_dialect
 from bytespike_edge.paid import PaidCalls
 from bytespike_edge.projection import ProjectionWatch
 from bytespike_edge.routes import Kind, Route, dialect_of, find_route
@@ -73,21 +74,25 @@ class Edge:
             target = request.rel_url.raw_path_qs
         path, _, query = target.partition("?")
         call.dialect = dialect_of(path)
-        route = call.route = find_route(request.method, path)
+        place = find_route(request.method, path)
+        route = call.route = place.route
         call.dialect = route.dialect
         if route.kind is Kind.ADMIN:
             return await self.unpaid.admin(call, request, route, target)
+        if route.kind is Kind.MODELS:
+            call.dialect = list_dialect(path, request.headers)
         call.key = key = await self._identify(call, request, query)
         self._authorise(request, key, route)
         query = without_key(query)
-        target = f"{route.template}?{query}" if query else route.template
         match route.kind:
             case Kind.METERED:
-                return await self.paid.messages(call, request, key, route, target)
+                return await self.paid.text(call, request, key, place, query)
             case Kind.COUNTED:
-                return await self.unpaid.count_tokens(call, request, key, route, target)
+                return await self.unpaid.count_tokens(call, request, key, place, query)
+            case Kind.MODELS:
+                return await self.unpaid.models(call, key, place, query)
             case Kind.OWN_DATA:
-                return await self.unpaid.own_data(call, request, key, route, target)
+                return await self.unpaid.own_data(call, request, key, route, query)
             case _:
                 assert_never(route.kind)
 

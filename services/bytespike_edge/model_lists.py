@@ -15,8 +15,8 @@ import msgspec
 
 from bytespike_contracts.catalogue import Catalogue, Dialect, Model
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_edge import routes
 from bytespike_edge.model_access import permitted_model
+from bytespike_protocols import ir
 
 __all__ = ["list_dialect", "list_models", "show_model"]
 
@@ -44,21 +44,21 @@ _VENDOR_WORDS = {"volcengine": "bytedance"}
 _EPOCH = datetime.date(1970, 1, 1)
 
 
-def list_dialect(path: str, headers: Mapping[str, str]) -> routes.Dialect:
+def list_dialect(path: str, headers: Mapping[str, str]) -> ir.Dialect:
     """Whose list is asked for: ``/v1/models`` is a path of all three vendors.
 
     ``headers`` must look names up without regard to case.
     """
     if path.removeprefix("/v1").startswith("/v1beta") or path.startswith("/v1beta"):
-        return routes.Dialect.GEMINI
+        return ir.Dialect.GEMINI
     if "anthropic-version" in headers:
-        return routes.Dialect.ANTHROPIC
+        return ir.Dialect.ANTHROPIC
     if "x-goog-api-key" in headers or "x-goog-api-client" in headers:
-        return routes.Dialect.GEMINI
-    return routes.Dialect.OPENAI
+        return ir.Dialect.GEMINI
+    return ir.Dialect.OPENAI_CHAT
 
 
-def list_models(dialect: routes.Dialect, catalogue: Catalogue, *, group: str, query: str) -> bytes:
+def list_models(dialect: ir.Dialect, catalogue: Catalogue, *, group: str, query: str) -> bytes:
     """The JSON of ``GET .../models`` for a key of ``group``; ``query`` is the raw query string.
 
     OpenAI's shape takes ``capability`` (repeatable, all must hold) and ``family`` (a vendor);
@@ -74,11 +74,11 @@ def list_models(dialect: routes.Dialect, catalogue: Catalogue, *, group: str, qu
     return msgspec.json.encode(listing(models, _Offered(catalogue, group), parse_qs(query)))
 
 
-def show_model(dialect: routes.Dialect, catalogue: Catalogue, *, group: str, name: str) -> bytes:
+def show_model(dialect: ir.Dialect, catalogue: Catalogue, *, group: str, name: str) -> bytes:
     """The JSON of ``GET .../models/{name}``; ``name`` is decoded, an id or an alias, and Google's
     may begin with ``models/``. Raises :class:`GatewayError`: 404 and 403 as a call would.
     """
-    if dialect is routes.Dialect.GEMINI:
+    if dialect is ir.Dialect.GEMINI:
         name = name.removeprefix("models/")
     model = permitted_model(name, catalogue=catalogue, group=group)
     item = _ITEMS.get(dialect, _openai_item)
@@ -205,13 +205,13 @@ def _gemini_item(model: Model, offered: _Offered) -> Shown:
     }
 
 
-_LISTINGS: Mapping[routes.Dialect, Callable[[list[Model], _Offered, Query], Shown]] = {
-    routes.Dialect.ANTHROPIC: _anthropic_list,
-    routes.Dialect.GEMINI: _gemini_list,
+_LISTINGS: Mapping[ir.Dialect, Callable[[list[Model], _Offered, Query], Shown]] = {
+    ir.Dialect.ANTHROPIC: _anthropic_list,
+    ir.Dialect.GEMINI: _gemini_list,
 }
-_ITEMS: Mapping[routes.Dialect, Callable[[Model, _Offered], Shown]] = {
-    routes.Dialect.ANTHROPIC: _anthropic_item,
-    routes.Dialect.GEMINI: _gemini_item,
+_ITEMS: Mapping[ir.Dialect, Callable[[Model, _Offered], Shown]] = {
+    ir.Dialect.ANTHROPIC: _anthropic_item,
+    ir.Dialect.GEMINI: _gemini_item,
 }
 
 

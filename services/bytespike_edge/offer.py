@@ -1,4 +1,4 @@
-"""What a Messages body asks for and what it could cost this key. Pure but for the catalogue passed.
+"""What a text request asks for and what it could cost this key. Pure but for the catalogue passed.
 
 The body is decoded one level deep and only where money or routing depends on it; the rest is the
 vendor's to judge.
@@ -6,18 +6,42 @@ vendor's to judge.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Literal
+from urllib.parse import parse_qsl
+
 import msgspec
 
+import bytespike_protocols.anthropic.head as anthropic_head
+import bytespike_protocols.gemini.head as gemini_head
+import bytespike_protocols.openai_chat.head as chat_head
+import bytespike_protocols.openai_responses.head as responses_head
 from bytespike_contracts.catalogue import Catalogue, Model
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.money import Rates
 from bytespike_contracts.principal import Reading
+from bytespike_edge.model_access import permitted_model
+from bytespike_edge.routes import Match
 from bytespike_edge.worst_case import WorstCase, worst_case
-from bytespike_protocols.anthropic.request import read_count_tokens_head, read_head
 from bytespike_protocols.errors import BadClientMessage
-from bytespike_protocols.splice import shallow_at
+from bytespike_protocols.heads import Fields, Head
+from bytespike_protocols.ir import Dialect
+from bytespike_protocols.splice import Span, shallow, shallow_at
 
 __all__ = ["Offer", "make_offer", "read_counted"]
+
+ReadHead = Callable[[Fields], Head]
+
+_METERED: Mapping[Dialect, ReadHead] = {
+    Dialect.ANTHROPIC: anthropic_head.read_head,
+    Dialect.OPENAI_CHAT: chat_head.read_head,
+    Dialect.OPENAI_RESPONSES: responses_head.read_head,
+    Dialect.GEMINI: gemini_head.read_head,
+}
+_COUNTED: Mapping[Dialect, ReadHead] = {
+    Dialect.ANTHROPIC: anthropic_head.read_count_head,
+    Dialect.GEMINI: gemini_head.read_count_head,
+}
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,18 +53,16 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     bound: WorstCase
 
 
-def make_offer(body: bytes, *, catalogue: Catalogue, group: str) -> Offer:
-    """Price a ``POST /v1/messages`` body for a key of ``group``.
+def make_offer(body: bytes, *, match: Match, query: str, catalogue: Catalogue, group: str) -> Offer:
+    """Price the body of a call that costs money for a key of ``group``; ``query`` is the raw query
+    string.
 
     Raises :class:`GatewayError`: 400 with the JSON path, 404 unknown model, 403 model outside the
     group, 503 model without a price.
     """
-    try:
-        fields, span = shallow_at(body, "model")
-        head = read_head(fields)
-    except BadClientMessage as error:
-        raise _bad_body(error) from None
-    model = _permitted_model(head.model, catalogue=catalogue, group=group)
+    fields, span, head = _read(body, match, _METERED)
+    called = match.model or head.model
+    model = permitted_model(called, catalogue=catalogue, group=group)
     rates = catalogue.rates(group, model.id)
     if rates is None:
         raise GatewayError(
@@ -48,40 +70,50 @@ def make_offer(body: bytes, *, catalogue: Catalogue, group: str) -> Offer:
             f"model {model.id} has no price yet and cannot be used",
             headers={"Retry-After": "60"},
         )
-    bound = worst_case(len(body), fields, max_tokens=head.max_tokens, model=model, rates=rates)
-    return Offer(
-        reading=Reading(model=model.id, model_span=span, stream=head.stream),
-        rates=rates,
-        price_revision=catalogue.revision,
-        bound=bound,
+    bound = worst_case(
+        len(body), fields, dialect=match.route.dialect, head=head, model=model, rates=rates
     )
+    streams = match.route.streams
+    reading = Reading(
+        model=model.id,
+        model_span=span,
+        called=_spelling(called, model),
+        stream=streams or head.stream,
+        framing=_framing(query) if streams else "sse",
+    )
+    return Offer(reading=reading, rates=rates, price_revision=catalogue.revision, bound=bound)
 
 
-def read_counted(body: bytes, *, catalogue: Catalogue, group: str) -> Reading:
-    """What there is to know of a ``count_tokens`` body; raises as :func:`make_offer`."""
+def read_counted(body: bytes, *, match: Match, catalogue: Catalogue, group: str) -> Reading:
+    """What there is to know of a body whose tokens are to be counted; raises as
+    :func:`make_offer`.
+    """
+    _, span, head = _read(body, match, _COUNTED)
+    called = match.model or head.model
+    model = permitted_model(called, catalogue=catalogue, group=group)
+    return Reading(model=model.id, model_span=span, called=_spelling(called, model))
+
+
+def _read(
+    body: bytes, match: Match, readers: Mapping[Dialect, ReadHead]
+) -> tuple[Fields, Span | None, Head]:
+    span: Span | None = None
     try:
-        fields, span = shallow_at(body, "model")
-        head = read_count_tokens_head(fields)
+        if match.model:
+            fields = shallow(body)
+        else:
+            fields, span = shallow_at(body, "model")
+        return fields, span, readers[match.route.dialect](fields)
     except BadClientMessage as error:
-        raise _bad_body(error) from None
-    model = _permitted_model(head.model, catalogue=catalogue, group=group)
-    return Reading(model=model.id, model_span=span)
-
-
-def _permitted_model(name: str, *, catalogue: Catalogue, group: str) -> Model:
-    model = catalogue.resolve(name)
-    if model is None:
         raise GatewayError(
-            ErrorCode.MODEL_NOT_FOUND, f"there is no model {name[:100]!r}", param="model"
-        )
-    if not catalogue.in_group(group, model.id):
-        raise GatewayError(
-            ErrorCode.MODEL_NOT_IN_GROUP,
-            f"model {model.id} is not available to the group of this key",
-            param="model",
-        )
-    return model
+            ErrorCode.INVALID_REQUEST, error.message, param=error.path or None
+        ) from None
 
 
-def _bad_body(error: BadClientMessage) -> GatewayError:
-    return GatewayError(ErrorCode.INVALID_REQUEST, error.message, param=error.path or None)
+def _spelling(called: str, model: Model) -> str:
+    return "" if called == model.id else called
+
+
+def _framing(query: str) -> Literal["sse", "array"]:
+    """How the parts of a stream of Google's are to be told apart."""
+    return "sse" if ("alt", "sse") in parse_qsl(query) else "array"

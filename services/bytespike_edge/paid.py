@@ -26,7 +26,7 @@ from bytespike_edge.key_cache import KnownKey
 from bytespike_edge.metrics import EdgeMetrics
 from bytespike_edge.offer import Offer, make_offer
 from bytespike_edge.relay import StreamRelay, read_whole
-from bytespike_edge.routes import Route
+from bytespike_edge.routes import Match
 from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.connection import unless_gone
 from bytespike_runtime.http_client import HttpResponse
@@ -45,8 +45,8 @@ class _Purchase(msgspec.Struct, frozen=True, kw_only=True):
     call: Call
     request: web.BaseRequest
     key: KnownKey
-    route: Route
-    target: str
+    match: Match
+    query: str
     strict: bool
     body: Body
     offer: Offer
@@ -64,18 +64,26 @@ class PaidCalls:
     metrics: EdgeMetrics
     idle_timeout_s: float
 
-    async def messages(
-        self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
+    async def text(
+        self, call: Call, request: web.BaseRequest, key: KnownKey, match: Match, query: str
     ) -> web.StreamResponse:
-        """``POST /v1/messages``. Raises :class:`GatewayError`, or ``ClientGone``."""
+        """A text request in any dialect; ``query`` is what goes on of the query string. Raises
+        :class:`GatewayError`, or ``ClientGone``.
+        """
         headers = request.headers
         dry_run, strict = dry_run_wanted(headers), strict_wanted(headers)
         idempotency_key = headers.get(_IDEMPOTENCY_KEY)
         require_json(headers)
-        body = await self.bodies.read(request, cap_bytes=route.max_body_bytes)
+        body = await self.bodies.read(request, cap_bytes=match.route.max_body_bytes)
         try:
             call.bytes_in = len(body.data)
-            offer = make_offer(body.data, catalogue=self.catalogue.current, group=key.record.group)
+            offer = make_offer(
+                body.data,
+                match=match,
+                query=query,
+                catalogue=self.catalogue.current,
+                group=key.record.group,
+            )
             call.model, call.stream = offer.reading.model, offer.reading.stream
             call.estimate_uusd = offer.bound.amount_uusd
             if dry_run:
@@ -84,8 +92,8 @@ class PaidCalls:
                 call=call,
                 request=request,
                 key=key,
-                route=route,
-                target=target,
+                match=match,
+                query=query,
                 strict=strict,
                 body=body,
                 offer=offer,
@@ -111,7 +119,7 @@ class PaidCalls:
         begun = await self.replays.begin(
             idempotency_key,
             key=purchase.key.record,
-            route=purchase.route.template,
+            route=_what_is_called(purchase),
             body=purchase.body.data,
             request_id=call.request_id,
         )
@@ -156,13 +164,14 @@ class PaidCalls:
         self, purchase: _Purchase, admitted_ms: int
     ) -> tuple[HttpResponse, bytes | None]:
         """The router's answer, with its body unless that is a stream."""
-        call, key = purchase.call, purchase.key
+        call, key, route = purchase.call, purchase.key, purchase.match.route
+        query = purchase.query
         principal = encode_principal(_principal(purchase, admitted_ms))
         try:
             upstream = await self.forwarder.send(
-                purchase.route.upstream,
+                route.upstream,
                 "POST",
-                purchase.target,
+                f"{route.sent_path}?{query}" if query else route.sent_path,
                 self.forwarder.headers_for(purchase.request.headers, principal),
                 purchase.body.data,
             )
@@ -189,11 +198,21 @@ class PaidCalls:
             if recorder is None:
                 upstream.abort()
                 raise
-        relay = StreamRelay(call, request, upstream, recorder)
+        relay = StreamRelay(
+            call, request, upstream, recorder, framing=purchase.offer.reading.framing
+        )
         clean = await relay.run(idle_timeout_s=self.idle_timeout_s)
         if clean and recorder is not None:
             recorder.seal(response.status, headers)
         return response
+
+
+def _what_is_called(purchase: _Purchase) -> str:
+    """What must be the same, beside the body, for two calls to be the same."""
+    match, reading = purchase.match, purchase.offer.reading
+    if not match.model:
+        return match.route.template
+    return f"{match.route.template} {reading.model} {reading.framing}"
 
 
 def _principal(purchase: _Purchase, admitted_ms: int) -> Principal:

@@ -14,8 +14,9 @@ from aiohttp import web
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_edge.call import Call
-from bytespike_edge.errors import stream_error
 from bytespike_edge.idempotency import Recorder
+from bytespike_edge.stream_end import stream_end
+from bytespike_protocols.codec import Framing
 from bytespike_runtime.connection import BodyWriter, client_gone, cut_off
 from bytespike_runtime.http_client import BodyTooLarge, ClientError, HttpResponse, IdleTimeout
 from bytespike_runtime.logs import get_logger
@@ -27,9 +28,6 @@ MAX_ANSWER_BYTES = 32 * 1_048_576
 #: A client that takes nothing for this long has left without saying so; it must not keep its
 #: concurrency slot. The same patience a vendor is shown between two chunks.
 CLIENT_STALL_S = 120.0
-#: Longer than any error event of ours, so that the last one sent can be recognised.
-_TAIL_BYTES = 1_024
-_FRAME_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 _log = get_logger()
 
@@ -54,10 +52,10 @@ class StreamRelay:
 
     __slots__ = (
         "_call",
+        "_end",
         "_group",
         "_recorder",
         "_request",
-        "_tail",
         "_upstream",
         "_writer",
     )
@@ -68,6 +66,8 @@ class StreamRelay:
         request: web.BaseRequest,
         upstream: HttpResponse,
         recorder: Recorder | None,
+        *,
+        framing: Framing,
     ) -> None:
         self._call = call
         self._request = request
@@ -75,8 +75,7 @@ class StreamRelay:
         self._recorder = recorder
         self._writer = BodyWriter(request)
         self._group = asyncio.TaskGroup()
-        #: The last bytes sent, enough to see whether they end a frame and which.
-        self._tail = b""
+        self._end = stream_end(call.dialect, framing)
 
     async def run(self, *, idle_timeout_s: float) -> bool:
         """Relay to the end; True if it was the clean end. The response must be prepared, and its
@@ -105,8 +104,7 @@ class StreamRelay:
         if call.client_left:
             return True  # heard for the recorder alone, or the end of what was aborted
         call.bytes_out += len(data)
-        whole = data if len(data) >= _TAIL_BYTES else self._tail + data
-        self._tail = whole[-_TAIL_BYTES:]
+        self._end.note(data)
         try:
             if self._writer.write(data):
                 return True
@@ -145,23 +143,13 @@ class StreamRelay:
             request_id=call.request_id,
             reason=type(error).__name__,
         )
-        if _ends_frame(self._tail) and not _ends_with_error(self._tail):
+        last_words = self._end.last_words(failure, request_id=call.request_id)
+        if last_words:
             try:
-                self._writer.write(
-                    stream_error(failure, dialect=call.dialect, request_id=call.request_id)
-                )
+                self._writer.write(last_words)
             except ConnectionError:
                 call.client_left = True
         cut_off(self._request)
-
-
-def _ends_frame(tail: bytes) -> bool:
-    return not tail or tail.endswith(_FRAME_ENDS)
-
-
-def _ends_with_error(tail: bytes) -> bool:
-    """Whether the last frame is an error event (one that the service writes ends with LF LF)."""
-    return tail[:-2].rpartition(b"\n\n")[2].startswith(b"event: error\n")
 
 
 def _broken(error: BaseException) -> GatewayError:

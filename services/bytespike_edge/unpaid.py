@@ -1,4 +1,4 @@
-"""Calls that cost nothing: token counts, the caller's own data, administration.
+"""Calls that cost nothing: token counts, lists of models, the caller's own data, administration.
 
 Nothing is reserved, so nothing has to be given back, and they go on working when money cannot be
 judged.
@@ -19,9 +19,11 @@ from bytespike_edge.call import Call
 from bytespike_edge.flags import strict_wanted
 from bytespike_edge.forward import Forwarder
 from bytespike_edge.key_cache import KnownKey
+from bytespike_edge.model_lists import list_models, show_model
 from bytespike_edge.offer import read_counted
 from bytespike_edge.relay import read_whole
-from bytespike_edge.routes import Route
+from bytespike_edge.routes import Match, Route
+from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.connection import unless_gone
 from bytespike_runtime.watched_file import WatchedFile
 
@@ -39,33 +41,52 @@ class UnpaidCalls:
     idle_timeout_s: float
 
     async def count_tokens(
-        self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
+        self, call: Call, request: web.BaseRequest, key: KnownKey, match: Match, query: str
     ) -> web.StreamResponse:
-        """``POST /v1/messages/count_tokens``."""
+        """``POST /v1/messages/count_tokens`` and Google's ``:countTokens``."""
+        route = match.route
         strict = strict_wanted(request.headers)
         require_json(request.headers)
         body = await self.bodies.read(request, cap_bytes=route.max_body_bytes)
         try:
             call.bytes_in = len(body.data)
             reading = read_counted(
-                body.data, catalogue=self.catalogue.current, group=key.record.group
+                body.data,
+                match=match,
+                catalogue=self.catalogue.current,
+                group=key.record.group,
             )
             call.model = reading.model
             call.look = await self.gate.look(key)
             principal = _principal(call, key, strict=strict, reading=reading)
             headers = self.forwarder.headers_for(request.headers, principal)
+            target = _target(route, query)
             return await self._fetch(call, request, route, target, headers, body.data)
         finally:
             body.release()
 
+    async def models(
+        self, call: Call, key: KnownKey, match: Match, query: str
+    ) -> web.StreamResponse:
+        """``GET /v1/models`` and its relatives, in the dialect of the call."""
+        catalogue, group = self.catalogue.current, key.record.group
+        if match.model:
+            body = show_model(call.dialect, catalogue, group=group, name=match.model)
+        else:
+            body = list_models(call.dialect, catalogue, group=group, query=query)
+        call.look = await self.gate.look(key)
+        call.bytes_out = len(body)
+        headers = {**call.headers(), "Content-Type": "application/json"}
+        return WholeAnswer(headers=headers, body=body)
+
     async def own_data(
-        self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, target: str
+        self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, query: str
     ) -> web.StreamResponse:
         """``GET /v1/balance``, ``GET /v1/usage``: the ledger answers for the principal."""
         call.look = await self.gate.look(key)
         principal = _principal(call, key)
         headers = self.forwarder.headers_for(request.headers, principal)
-        return await self._fetch(call, request, route, target, headers, b"")
+        return await self._fetch(call, request, route, _target(route, query), headers, b"")
 
     async def admin(
         self, call: Call, request: web.BaseRequest, route: Route, target: str
@@ -104,6 +125,10 @@ class UnpaidCalls:
         note_head(call, upstream)
         answer = await read_whole(upstream, idle_timeout_s=self.idle_timeout_s)
         return whole_answer(call, upstream, answer)
+
+
+def _target(route: Route, query: str) -> str:
+    return f"{route.sent_path}?{query}" if query else route.sent_path
 
 
 def _principal(

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from bytespike_contracts.catalogue import Catalogue, parse_catalogue
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_edge.model_lists import list_dialect, list_models, show_model
-from bytespike_edge.routes import Dialect
+from bytespike_protocols.ir import Dialect
 from tests.support.stack import DEFAULT_CATALOGUE
 
 CATALOGUE = parse_catalogue(DEFAULT_CATALOGUE.read_text(), {})
@@ -126,8 +126,8 @@ def test_the_google_sdk_pages_through_all_of_them(wire: httpx2.Client, version: 
 @pytest.mark.parametrize(
     ("path", "header", "dialect"),
     [
-        ("/v1/models", "authorization", Dialect.OPENAI),
-        ("/v1/models", "x-api-key", Dialect.OPENAI),
+        ("/v1/models", "authorization", Dialect.OPENAI_CHAT),
+        ("/v1/models", "x-api-key", Dialect.OPENAI_CHAT),
         ("/v1/models", "Anthropic-Version", Dialect.ANTHROPIC),
         ("/v1/v1/models/x", "anthropic-version", Dialect.ANTHROPIC),
         ("/v1/models", "x-goog-api-key", Dialect.GEMINI),
@@ -141,7 +141,7 @@ def test_path_and_headers_say_whose_list_it_is(path: str, header: str, dialect: 
 
 
 def test_an_item_says_what_a_client_has_to_know() -> None:
-    assert shown(Dialect.OPENAI, "gemini-2.5-flash") == {
+    assert shown(Dialect.OPENAI_CHAT, "gemini-2.5-flash") == {
         "id": "gemini-2-5-flash",
         "object": "model",
         "created": 1_750_118_400,
@@ -175,9 +175,9 @@ def test_an_item_says_what_a_client_has_to_know() -> None:
 
 
 def test_protocols_are_those_of_the_group() -> None:
-    both = shown(Dialect.OPENAI, "deepseek-v3-2", group="volcengine-default")["protocols"]
+    both = shown(Dialect.OPENAI_CHAT, "deepseek-v3-2", group="volcengine-default")["protocols"]
     assert both[:2] == ["anthropic_messages:native", "openai_chat_completions:native"]
-    assert shown(Dialect.OPENAI, "bare", catalogue=SMALL)["protocols"][:2] == [
+    assert shown(Dialect.OPENAI_CHAT, "bare", catalogue=SMALL)["protocols"][:2] == [
         "anthropic_messages:translated",
         "openai_chat_completions:native",
     ]
@@ -187,13 +187,13 @@ def test_protocols_are_those_of_the_group() -> None:
     ("catalogue", "name"), [(CATALOGUE, "doubao-seed-2-0-pro"), (SMALL, "unserved")]
 )
 def test_what_cannot_be_called_is_listed_without_protocols(catalogue: Catalogue, name: str) -> None:
-    everything = listed(Dialect.OPENAI, catalogue=catalogue)["data"]
+    everything = listed(Dialect.OPENAI_CHAT, catalogue=catalogue)["data"]
     assert [model["protocols"] for model in everything if model["id"] == name] == [[]]
     assert shown(Dialect.GEMINI, name, catalogue=catalogue)["supportedGenerationMethods"] == []
 
 
 def test_an_unknown_release_date_is_the_epoch() -> None:
-    assert shown(Dialect.OPENAI, "bare", catalogue=SMALL)["created"] == 0
+    assert shown(Dialect.OPENAI_CHAT, "bare", catalogue=SMALL)["created"] == 0
     info = shown(Dialect.ANTHROPIC, "bare", catalogue=SMALL)
     assert (info["created_at"], info["display_name"]) == ("1970-01-01T00:00:00Z", "bare")
     assert shown(Dialect.GEMINI, "bare", catalogue=SMALL)["version"] == "unknown"
@@ -212,7 +212,7 @@ def test_an_unknown_release_date_is_the_epoch() -> None:
     ],
 )
 def test_filters_narrow_the_openai_list(query: str, expected: list[str]) -> None:
-    assert [model["id"] for model in listed(Dialect.OPENAI, query)["data"]] == expected
+    assert [model["id"] for model in listed(Dialect.OPENAI_CHAT, query)["data"]] == expected
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_page_that_cannot_be_is_refused(dialect: Dialect, query: str, param: s
     assert (refused.value.code, refused.value.param) == (ErrorCode.INVALID_REQUEST, param)
 
 
-@pytest.mark.parametrize("dialect", [Dialect.OPENAI, Dialect.ANTHROPIC, Dialect.GEMINI])
+@pytest.mark.parametrize("dialect", [Dialect.OPENAI_CHAT, Dialect.ANTHROPIC, Dialect.GEMINI])
 def test_a_key_sees_its_group_and_no_more(dialect: Dialect) -> None:
     page = listed(dialect, "limit=1000", group="claude-default")
     items = page["models"] if dialect is Dialect.GEMINI else page["data"]
@@ -283,6 +283,6 @@ def test_a_key_sees_its_group_and_no_more(dialect: Dialect) -> None:
 
 def test_a_retired_name_is_told_its_successor() -> None:
     with pytest.raises(GatewayError) as retired:
-        shown(Dialect.OPENAI, "deepseek-reasoner")
+        shown(Dialect.OPENAI_CHAT, "deepseek-reasoner")
     assert retired.value.code is ErrorCode.MODEL_NOT_FOUND
     assert "'deepseek-v4-pro'" in retired.value.message

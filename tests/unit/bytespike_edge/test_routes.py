@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bytespike_contracts.errors import GatewayError
-from bytespike_edge.routes import Dialect, Kind, dialect_of, find_route
+from bytespike_edge.routes import Kind, dialect_of, find_route
+from bytespike_protocols.ir import Dialect
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from bytespike_edge.routes import Dialect, Kind, dialect_of, find_route
     ],
 )
 def test_known_paths(method: str, path: str, kind: Kind) -> None:
-    assert find_route(method, path).kind is kind
+    assert find_route(method, path).route.kind is kind
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,8 @@ def test_unknown_paths_and_methods(method: str, path: str, status: int) -> None:
         ("/v1/v1beta/x", Dialect.GEMINI),
         ("/v1/models/x:countTokens", Dialect.GEMINI),
         ("/v1/models/x%3acountTokens", Dialect.GEMINI),
-        ("/v1/models/x", Dialect.OPENAI),
-        ("", Dialect.OPENAI),
+        ("/v1/models/x", Dialect.OPENAI_CHAT),
+        ("", Dialect.OPENAI_CHAT),
     ],
 )
 def test_the_dialect_to_refuse_in(path: str, dialect: Dialect) -> None:

@@ -10,16 +10,17 @@ import pytest
 
 from bytespike_contracts.catalogue import Model
 from bytespike_contracts.money import Rates, price
+from bytespike_edge.contents.quantities import DEFAULT_SEARCHES, MAX_PAGES
 from bytespike_edge.worst_case import (
-    DEFAULT_SEARCHES,
     IMAGE_TOKENS,
-    MAX_PAGES,
     PAGE_TOKENS,
     SEARCH_RESULT_TOKENS,
     TOOL_PROMPT_TOKENS,
     WorstCase,
     worst_case,
 )
+from bytespike_protocols.heads import Head
+from bytespike_protocols.ir import Dialect
 from bytespike_protocols.splice import shallow
 
 MODEL = Model(id="m", vendor="v", family="f", context_window=1_000_000, max_output_tokens=64_000)
@@ -35,7 +36,14 @@ BIG = base64.b64encode(bytes(300_000)).decode()
 
 
 def bound(body: bytes, *, max_tokens: int = 0, model: Model = MODEL) -> WorstCase:
-    return worst_case(len(body), shallow(body), max_tokens=max_tokens, model=model, rates=RATES)
+    return worst_case(
+        len(body),
+        shallow(body),
+        dialect=Dialect.ANTHROPIC,
+        head=Head("m", max_tokens),
+        model=model,
+        rates=RATES,
+    )
 
 
 def body(content: Any = "hi", **fields: Any) -> bytes:

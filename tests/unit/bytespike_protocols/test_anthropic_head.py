@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bytespike_protocols.anthropic.request import (
-    CountTokensHead,
-    MessagesHead,
-    read_count_tokens_head,
-    read_head,
-)
+from bytespike_protocols.anthropic.head import read_count_head, read_head
 from bytespike_protocols.errors import BadClientMessage
+from bytespike_protocols.heads import Head
 from bytespike_protocols.splice import shallow
 
 HEAD = b'"model":"m","messages":[{}]'
@@ -19,13 +15,13 @@ HEAD = b'"model":"m","messages":[{}]'
 @pytest.mark.parametrize(
     ("body", "head"),
     [
-        (b'{%b,"max_tokens":5}' % HEAD, MessagesHead("m", 5, False)),
-        (b'{%b,"max_tokens":0,"stream":true}' % HEAD, MessagesHead("m", 0, True)),
-        (b'{%b,"max_tokens":5,"stream":null}' % HEAD, MessagesHead("m", 5, False)),
-        (b'{%b,"max_tokens":5,"temperature":"hot"}' % HEAD, MessagesHead("m", 5, False)),
+        (b'{%b,"max_tokens":5}' % HEAD, Head("m", 5, False)),
+        (b'{%b,"max_tokens":0,"stream":true}' % HEAD, Head("m", 0, True)),
+        (b'{%b,"max_tokens":5,"stream":null}' % HEAD, Head("m", 5, False)),
+        (b'{%b,"max_tokens":5,"temperature":"hot"}' % HEAD, Head("m", 5, False)),
     ],
 )
-def test_only_what_we_need_is_read(body: bytes, head: MessagesHead) -> None:
+def test_only_what_we_need_is_read(body: bytes, head: Head) -> None:
     assert read_head(shallow(body)) == head
 
 
@@ -55,6 +51,6 @@ def test_faults_name_the_field(body: bytes, path: str, words: str) -> None:
 
 
 def test_counting_needs_no_max_tokens() -> None:
-    assert read_count_tokens_head(shallow(b"{%b}" % HEAD)) == CountTokensHead("m")
+    assert read_count_head(shallow(b"{%b}" % HEAD)) == Head("m")
     with pytest.raises(BadClientMessage, match="model"):
-        read_count_tokens_head(shallow(b'{"messages":[{}]}'))
+        read_count_head(shallow(b'{"messages":[{}]}'))
