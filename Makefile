@@ -69,8 +69,9 @@ fmt: $(STAMP) ## Format the code and sort imports
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(STAMP) ## Write the settings tables into the README
+docs: $(STAMP) ## Write the tables of the README and of docs/translation.md
 	$(BIN)/python -m tests.support.readme
+	$(BIN)/python -m tests.support.translation
 
 .PHONY: lock
 lock: ## Re-create requirements.lock from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)

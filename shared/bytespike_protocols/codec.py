@@ -38,7 +38,8 @@ Framing = Literal["sse", "array"]
 class Loss(msgspec.Struct, frozen=True):
     """A field of the client's request that the vendor will not see as it was meant.
 
-    ``path`` is the JSON path in the client's own dialect where known, else the IR's name.
+    ``path`` is the JSON path in the client's own dialect, without places in arrays; inside of an
+    encoder, before ``client_paths`` has seen it, it may be the IR's name with them.
     ``dropped``: not said at all. ``emulated``: said by other means with nearly the same effect.
     """
 

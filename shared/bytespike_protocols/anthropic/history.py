@@ -31,13 +31,16 @@ class History(NamedTuple):
 
 
 class _Message:
-    """One message under way. Calls and results go by the ids the vendor will see."""
+    """One message under way. Calls and results go by the ids the vendor will see; ``calls`` and
+    ``answers`` hold their paths.
+    """
 
-    __slots__ = ("calls", "path", "rest", "results", "role")
+    __slots__ = ("answers", "calls", "path", "rest", "results", "role")
 
     def __init__(self, role: Role, path: str) -> None:
         self.role = role
         self.path = path
+        self.answers: dict[str, str] = {}
         self.calls: dict[str, str] = {}
         self.results: dict[str, Wire] = {}
         self.rest: list[Any] = []
@@ -47,6 +50,7 @@ class _Message:
         return [*self.results.values(), *self.rest]
 
     def join(self, later: _Message) -> None:
+        self.answers |= later.answers
         self.calls |= later.calls
         self.results |= later.results
         self.rest += later.rest
@@ -89,6 +93,7 @@ def _encode_turn(draft: Draft, turn: Turn, index: int, *, after: Role | None) ->
             continue
         if isinstance(block, ToolResult):
             message.results[wire["tool_use_id"]] = wire
+            message.answers[wire["tool_use_id"]] = at
             continue
         if isinstance(block, ToolUse):
             message.calls[wire["id"]] = at
@@ -122,7 +127,7 @@ def _demote_orphans(draft: Draft, message: _Message, calls: dict[str, str]) -> N
     """Results whose call was cut off the history, told as text."""
     for call_id in [call_id for call_id in message.results if call_id not in calls]:
         result = message.results.pop(call_id)
-        draft.lose(message.path, "emulated")
+        draft.lose(f"{message.answers[call_id]}.id", "emulated")
         message.rest[:0] = [{"type": "text", "text": _ORPHAN}, *result.get("content", ())]
 
 

@@ -16,6 +16,7 @@ from bytespike_protocols.anthropic.draft import Draft, Wire, raw
 from bytespike_protocols.anthropic.history import History, encode_turns
 from bytespike_protocols.anthropic.identity import NAMES
 from bytespike_protocols.anthropic.models import MAX_STRICT_TOOLS
+from bytespike_protocols.client_paths import in_the_clients_words
 from bytespike_protocols.codec import Encoded
 from bytespike_protocols.errors import BadClientMessage, Unrepresentable
 from bytespike_protocols.ir import (
@@ -52,12 +53,13 @@ _UNKNOWN_KNOBS: dict[str, tuple[Any, ...]] = {
 }
 
 
+@in_the_clients_words(Dialect.ANTHROPIC)
 def encode_request(request: Request, *, model: str) -> Encoded:
     """Raises ``Unrepresentable`` for what Anthropic cannot be asked, and ``BadClientMessage`` for
     what nobody could be.
     """
     if request.max_output_tokens is None:
-        raise BadClientMessage("max_tokens", "field required")
+        raise BadClientMessage("max_output_tokens", "field required")
     if (request.candidates or 1) > 1:
         raise Unrepresentable("candidates", "only one answer can be asked for")
     request, renamed = rename_tools(request, NAMES)
@@ -94,7 +96,7 @@ def _system(draft: Draft, request: Request) -> list[Wire]:
 def _system_as_user(draft: Draft, system: list[Wire]) -> History:
     """Somebody has to speak: without any message the last instruction becomes one."""
     if not system:
-        raise BadClientMessage("messages", "at least one message is required")
+        raise BadClientMessage("turns", "at least one message is required")
     draft.lose("system", "emulated")
     return History([{"role": "user", "content": [system.pop()]}], thoughtless_loop=False)
 

@@ -186,7 +186,9 @@ class ContentsEncoder:
     def _result(self, block: ToolResult, path: str) -> list[Part]:
         name = block.name or self._names.get(block.id)
         if name is None:
-            raise Unrepresentable(path, "Gemini binds results by name, and no call has this id")
+            raise Unrepresentable(
+                f"{path}.id", "Gemini binds results by name, and no call has this id"
+            )
         texts: list[str] = []
         media: list[Part] = []
         for number, item in enumerate(block.content):
@@ -215,7 +217,9 @@ class ContentsEncoder:
         about = [words for words in (block.title, block.context) if words]
         parts: list[Part] = []
         if about:
-            self._losses.append(Loss(f"{path}.title" if block.title else path, "emulated"))
+            for name in ("title", "context"):
+                if getattr(block, name):
+                    self._losses.append(Loss(f"{path}.{name}", "emulated"))
             parts.append({"text": "\n".join(about)})
         if isinstance(block.source, Inline) and block.source.blocks:
             for number, inner in enumerate(block.source.blocks):

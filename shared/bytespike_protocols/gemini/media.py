@@ -72,7 +72,9 @@ def media_part(block: Media, path: str, *, own: bool) -> dict[str, Any]:
     """
     source = block.source
     if isinstance(source, FileId) and not (own or source.id.startswith(_KEPT_FILES)):
-        raise Unrepresentable(path, "a file kept by another vendor cannot be sent to Gemini")
+        raise Unrepresentable(
+            f"{path}.source", "a file kept by another vendor cannot be sent to Gemini"
+        )
     return _part_of(source, _DEFAULT_TYPES.get(type(block), ""))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from bytespike_protocols.efforts import effort_of_budget
 from bytespike_protocols.ir import Effort, Reasoning
 
 __all__ = ["Generation", "generation", "thinking_config"]
@@ -32,8 +33,6 @@ _BUDGET_RANGE = (0, 24576)
 #: 2.5 Pro cannot stop thinking.
 _BUDGET_RANGE_PRO = (128, 32768)
 
-#: Budgets up to (tokens) -> level. The bounds lie between the budgets above.
-_LEVEL_BY_BUDGET = ((0, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
 _LEVEL_NAMES = {
     Effort.NONE: "MINIMAL",
     Effort.MINIMAL: "MINIMAL",
@@ -91,8 +90,9 @@ def thinking_config(reasoning: Reasoning, model: Generation) -> tuple[dict[str, 
 
 def _level(reasoning: Reasoning, model: Generation) -> tuple[dict[str, Any], bool]:
     effort = Effort.NONE if reasoning.mode == "off" else reasoning.effort
-    if effort is None and reasoning.budget_tokens is not None:
-        effort = _level_of(reasoning.budget_tokens)
+    by_budget = effort is None and reasoning.budget_tokens is not None
+    if by_budget:
+        effort = effort_of_budget(reasoning.budget_tokens or 0)
     if effort is None:
         return {}, True
     name = _LEVEL_NAMES[effort]
@@ -100,14 +100,7 @@ def _level(reasoning: Reasoning, model: Generation) -> tuple[dict[str, Any], boo
         name = "LOW"
     if model.pro and model.version == (3, 0) and name == "MEDIUM":
         name = "HIGH"
-    return {"thinkingLevel": name}, name == effort.value.upper()
-
-
-def _level_of(budget_tokens: int) -> Effort:
-    for bound, effort in _LEVEL_BY_BUDGET:
-        if budget_tokens <= bound:
-            return effort
-    return Effort.HIGH
+    return {"thinkingLevel": name}, name == effort.value.upper() and not by_budget
 
 
 def _budget(reasoning: Reasoning, model: Generation) -> tuple[dict[str, Any], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bytespike_protocols.client_paths import in_the_clients_words
 from bytespike_protocols.codec import Encoded, Loss
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.gemini.contents_encode import Content, ContentsEncoder, write_at
@@ -33,9 +34,12 @@ _TIERS = {
     "standard": "standard",
     "standard_only": "standard",
 }
+#: What of the reasoning settings was asked for.
+_WISH = {"budget": ".budget_tokens", "effort": ".effort", "adaptive": "", "off": ".mode"}
 _MODES = {"auto": "AUTO", "any": "ANY", "named": "ANY", "none": "NONE"}
 
 
+@in_the_clients_words(Dialect.GEMINI)
 def encode_request(request: Request, *, model: str) -> Encoded:
     """The body for the vendor's ``model`` (which stands in the path, as does streaming). Raises
     ``Unrepresentable`` for content Gemini cannot take.
@@ -154,17 +158,21 @@ class _RequestEncoder:
             "seed": sampling.seed,
             "presencePenalty": sampling.presence_penalty,
             "frequencyPenalty": sampling.frequency_penalty,
-            "responseLogprobs": sampling.logprobs,
-            "logprobs": sampling.top_logprobs,
+            "responseLogprobs": sampling.logprobs if self._own else None,
+            "logprobs": sampling.top_logprobs if self._own else None,
             "maxOutputTokens": request.max_output_tokens,
         }
         config = {name: value for name, value in config.items() if value is not None}
-        if sampling.logit_bias is not None:
+        if sampling.logit_bias not in (None, "{}"):
             self._lose("sampling.logit_bias")
+        for name in ("logprobs", "top_logprobs"):
+            if getattr(sampling, name) and not self._own:
+                # The answer's probabilities could not be carried back to another dialect.
+                self._lose(f"sampling.{name}")
         if request.stop_sequences:
             config["stopSequences"] = request.stop_sequences[:_MAX_STOP_SEQUENCES]
-        for index in range(_MAX_STOP_SEQUENCES, len(request.stop_sequences)):
-            self._lose(f"stop_sequences[{index}]")
+        if len(request.stop_sequences) > _MAX_STOP_SEQUENCES:
+            self._lose("stop_sequences")
         self._candidates(config)
         if request.output is not None:
             self._output(request.output, config)
@@ -183,6 +191,8 @@ class _RequestEncoder:
 
     def _output(self, output: JsonFormat, config: Content) -> None:
         config["responseMimeType"] = "application/json"
+        if output.description is not None:
+            self._lose("output.description")
         if output.schema is not None:
             self._schema(output.schema, "output.schema", config, "responseSchema")
 
@@ -194,7 +204,7 @@ class _RequestEncoder:
         if thinking:
             config["thinkingConfig"] = thinking
         if not exact:
-            self._lose("reasoning", emulated=bool(thinking))
+            self._lose(f"reasoning{_WISH[reasoning.mode]}", emulated=bool(thinking))
 
     def _account(self, body: Content) -> None:
         """What concerns bills and caches, not the answer."""

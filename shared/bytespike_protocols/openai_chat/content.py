@@ -216,7 +216,7 @@ class PartWriter:
         if head or source.text:
             parts.append({"type": "text", "text": head + source.text})
         for index, block in enumerate(source.blocks):
-            parts += self.write(block, f"{path}.source.content[{index}]")
+            parts += self.write(block, f"{path}.source.blocks[{index}]")
         return parts
 
     def _file(self, document: Document, path: str) -> dict[str, object]:

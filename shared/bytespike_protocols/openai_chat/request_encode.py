@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 
+from bytespike_protocols.client_paths import in_the_clients_words
 from bytespike_protocols.codec import Encoded, Loss
 from bytespike_protocols.custody import wrap
 from bytespike_protocols.errors import Unrepresentable
@@ -29,12 +31,11 @@ from bytespike_protocols.ir import (
     Tool,
     ToolResult,
     ToolUse,
-    Turn,
     Video,
 )
 from bytespike_protocols.openai_chat.content import Part, PartWriter
 from bytespike_protocols.openai_chat.fields import put
-from bytespike_protocols.openai_chat.history import arranged
+from bytespike_protocols.openai_chat.history import PlacedTurn, arranged, placed
 from bytespike_protocols.openai_chat.names import NAMES, sendable_id
 from bytespike_protocols.openai_chat.reasoning import detail_of
 from bytespike_protocols.openai_chat.settings_encode import Flavour, encode_settings
@@ -45,12 +46,23 @@ __all__ = ["encode_request"]
 OURS = Dialect.OPENAI_CHAT
 Message = dict[str, object]
 
+#: What OpenAI's other API calls the same things, and their paths here.
+_SAME_VENDOR = {
+    Dialect.OPENAI_RESPONSES: {
+        "moderation": "moderation",
+        "prompt_cache_key": "prompt_cache_key",
+        "prompt_cache_options": "prompt_cache_options",
+        "prompt_cache_retention": "prompt_cache_retention",
+        "text.verbosity": "verbosity",
+    }
+}
 _ERROR_PREFIX = "Error: "
 _MEDIA_NOTE = "(the content of this result follows in the next user message)"
 
 _encoder = msgspec.json.Encoder()
 
 
+@in_the_clients_words(Dialect.OPENAI_CHAT)
 def encode_request(request: Request, *, model: str, flavour: Flavour) -> Encoded:
     """Raises ``Unrepresentable`` for content that would be lost."""
     request, renamed = rename_tools(request, NAMES)
@@ -84,20 +96,19 @@ class _Writer:
     def put_extras(self, body: dict[str, object]) -> None:
         """Back in their places, or reported."""
         tools = (tool.extras for tool in self._request.tools if isinstance(tool, Tool))
+        shared = _SAME_VENDOR.get(self._request.dialect, {}) if self._flavour.openai else {}
         for extra in (*self._request.extras, *(extra for extras in tools for extra in extras)):
-            if not self.own or not put(body, extra):
+            if extra.path in shared:
+                put(body, replace(extra, path=shared[extra.path]))
+            elif not self.own or not put(body, extra):
                 self.report(extra.path, False)
 
     def messages(self) -> list[Message]:
         """The system prompt and the turns."""
         written = self._system()
-        turns = enumerate(self._request.turns)
-        if self.own:
-            placed: Iterable[tuple[str, Turn]] = ((f"turns[{i}]", turn) for i, turn in turns)
-        else:
-            placed = arranged(self._request.turns, self.report)
-        for path, turn in placed:
-            written += self._turn(turn, path)
+        turns = self._request.turns
+        for turn in placed(turns) if self.own else arranged(turns, self.report):
+            written += self._turn(turn)
         if not self.own and all(message["role"] == "system" for message in written):
             # A system prompt alone is no question for most vendors.
             written.append({"role": "user", "content": ""})
@@ -126,14 +137,13 @@ class _Writer:
             said += [block for block in turn.blocks if isinstance(block, Text)]
         return not any("json" in text.text.lower() for text in said)
 
-    def _turn(self, turn: Turn, path: str) -> list[Message]:
+    def _turn(self, turn: PlacedTurn) -> list[Message]:
         if turn.role == "assistant":
-            return [self._assistant(turn, path)]
+            return [self._assistant(turn)]
         written: list[Message] = []
         parts: list[tuple[Block, str]] = []
         media: list[tuple[Block, str]] = []
-        for index, block in enumerate(turn.blocks):
-            here = f"{path}.blocks[{index}]"
+        for block, here in turn.blocks:
             if isinstance(block, ToolResult):
                 written.append(self._result(block, here, media))
             else:
@@ -146,7 +156,7 @@ class _Writer:
                 written.append(self._with_name(message, turn))
         return written
 
-    def _with_name(self, message: Message, turn: Turn) -> Message:
+    def _with_name(self, message: Message, turn: PlacedTurn) -> Message:
         if turn.name is not None:
             message["name"] = turn.name
         return message
@@ -174,7 +184,8 @@ class _Writer:
     def _report_marks(self, block: Block, path: str) -> None:
         """What cannot be said about a block, though the block itself can."""
         if isinstance(block, Text | Image | Document) and block.cache and not self.own:
-            self.report("cache_control", False)
+            # The vendors cache prefixes by themselves.
+            self.report(f"{path}.cache", True)
         if isinstance(block, Text | Document) and block.citations:
             self.report(f"{path}.citations", False)
         if isinstance(block, Text) and block.opaque is not None:
@@ -196,7 +207,7 @@ class _Writer:
 
     def _result(self, result: ToolResult, path: str, media: list[tuple[Block, str]]) -> Message:
         if result.cache is not None and not self.own:
-            self.report("cache_control", False)
+            self.report(f"{path}.cache", True)
         blocks: list[tuple[Block, str]] = []
         moved = False
         for index, block in enumerate(result.content):
@@ -221,14 +232,13 @@ class _Writer:
     def _id(self, call_id: str) -> str:
         return call_id if self.own else sendable_id(call_id)
 
-    def _assistant(self, turn: Turn, path: str) -> Message:
+    def _assistant(self, turn: PlacedTurn) -> Message:
         message: Message = {"role": "assistant", "content": None}
         said: list[tuple[Block, str]] = []
         thoughts: list[tuple[Thinking | RedactedThinking, str]] = []
         refusals: list[str] = []
         calls: list[object] = []
-        for index, block in enumerate(turn.blocks):
-            here = f"{path}.blocks[{index}]"
+        for block, here in turn.blocks:
             match block:
                 case Thinking() | RedactedThinking():
                     thoughts.append((block, here))
@@ -254,7 +264,7 @@ class _Writer:
 
     def _call(self, call: ToolUse, path: str) -> Message:
         if call.cache is not None:
-            self.report("cache_control", False)
+            self.report(f"{path}.cache", True)
         function = {"name": call.name, "arguments": call.arguments or "{}"}
         written: Message = {"id": self._id(call.id), "type": "function", "function": function}
         opaque = call.opaque

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
+from bytespike_protocols.efforts import effort_of_budget
+from bytespike_protocols.end_user import sendable_user
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import (
     Dialect,
@@ -31,13 +32,10 @@ Body = dict[str, object]
 Report = Callable[[str, bool], None]
 
 _STOP_LIMIT = 4
-_USER_LIMIT = 64
 _DEFAULT_FORMAT_NAME = "answer"
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
-#: Anthropic's word for no priority.
-_TIER_NAMES = {"standard_only": "default"}
-#: Budgets in tokens up to which an effort fits; more is high.
-_EFFORT_BY_BUDGET = ((0, Effort.NONE), (2_048, Effort.LOW), (8_192, Effort.MEDIUM))
+#: Others' words for no priority.
+_TIER_NAMES = {"standard": "default", "standard_only": "default"}
 
 
 class Flavour(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +49,11 @@ class Flavour(msgspec.Struct, frozen=True, kw_only=True):
     output_cap: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     user: Literal["safety_identifier", "user"] = "safety_identifier"
     thoughts: bool = False
+
+    @property
+    def openai(self) -> bool:
+        """Whether this is OpenAI, which alone knows the knobs of its other API."""
+        return self.output_cap == "max_completion_tokens"
 
 
 def encode_settings(request: Request, flavour: Flavour, report: Report) -> Body:
@@ -99,7 +102,7 @@ def _put_sampling(body: Body, request: Request, report: Report, *, own: bool) ->
 def _put_stop(body: Body, request: Request, report: Report, *, own: bool) -> None:
     stops = request.stop_sequences
     if not own and len(stops) > _STOP_LIMIT:
-        report(f"stop_sequences[{_STOP_LIMIT}]", False)
+        report("stop_sequences", False)
         stops = stops[:_STOP_LIMIT]
     body["stop"] = list(stops) or None
 
@@ -130,27 +133,19 @@ def _put_effort(body: Body, reasoning: Reasoning | None, report: Report) -> None
     elif effort is None and reasoning.budget_tokens is not None:
         report("reasoning.budget_tokens", True)
         effort = effort_of_budget(reasoning.budget_tokens)
-    elif effort is None and reasoning.mode == "adaptive":
+    elif effort is None and reasoning.mode == "adaptive" and not reasoning.show:
         # The models decide by themselves already.
         report("reasoning.mode", True)
     if effort is not None:
         body["reasoning_effort"] = effort.value
 
 
-def effort_of_budget(budget_tokens: int) -> Effort:
-    """The level that comes nearest to a budget of thinking tokens."""
-    for limit, effort in _EFFORT_BY_BUDGET:
-        if budget_tokens <= limit:
-            return effort
-    return Effort.HIGH
-
-
 def _user(user: str | None, report: Report, *, own: bool) -> str | None:
-    if user is None or own or len(user) <= _USER_LIMIT:
+    if user is None or own:
         return user
-    # Too long to be accepted; a digest names the same person.
-    report("user", True)
-    return hashlib.sha256(user.encode(errors="replace")).hexdigest()
+    if sendable_user(user) != user:
+        report("user", True)
+    return sendable_user(user)
 
 
 def _put_account(body: Body, request: Request, report: Report, *, own: bool) -> None:
@@ -167,7 +162,8 @@ def _put_account(body: Body, request: Request, report: Report, *, own: bool) -> 
     else:
         report("service_tier", False)
     if request.cache is not None:
-        report("cache_control", False)
+        # The vendors cache prefixes by themselves.
+        report("cache", True)
 
 
 def _put_tools(body: Body, request: Request, report: Report) -> None:
@@ -176,7 +172,7 @@ def _put_tools(body: Body, request: Request, report: Report) -> None:
     for index, tool in enumerate(request.tools):
         path = f"tools[{index}]"
         if isinstance(tool, Tool):
-            tools.append(_tool(tool, report, own=own))
+            tools.append(_tool(tool, path, report, own=own))
         elif tool.kind == WEB_SEARCH:
             body["web_search_options"] = _search_options(tool, path, report)
         elif tool.dialect is OURS:
@@ -191,7 +187,7 @@ def _put_tools(body: Body, request: Request, report: Report) -> None:
         body["parallel_tool_calls"] = request.parallel_tools
 
 
-def _tool(tool: Tool, report: Report, *, own: bool) -> Body:
+def _tool(tool: Tool, path: str, report: Report, *, own: bool) -> Body:
     function: Body = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
@@ -203,7 +199,7 @@ def _tool(tool: Tool, report: Report, *, own: bool) -> Body:
     if tool.cache is not None and own:
         written["cache_control"] = {"type": "ephemeral", "ttl": tool.cache.ttl or "5m"}
     elif tool.cache is not None:
-        report("cache_control", False)
+        report(f"{path}.cache", True)
     return written
 
 

@@ -104,20 +104,20 @@ class PartWriter:
                 raise Unrepresentable(path, "the model's vendor does not take this kind of content")
 
     def _words(self, path: str, block: Text) -> str:
-        self._note_cache(block)
+        self._note_cache(path, block)
         if block.citations:
             self._losses.dropped(f"{path}.citations")
         if block.opaque is not None:
             self._losses.dropped(f"{path}.opaque")
         return block.text
 
-    def _note_cache(self, block: Text | Image | Document) -> None:
+    def _note_cache(self, path: str, block: Text | Image | Document) -> None:
         if block.cache is not None:
             # The vendor caches prefixes by itself.
-            self._losses.emulated("cache")
+            self._losses.emulated(f"{path}.cache")
 
     def _image(self, path: str, block: Image) -> dict[str, Any]:
-        self._note_cache(block)
+        self._note_cache(path, block)
         part: dict[str, Any] = {"type": "input_image"}
         match block.source:
             case Base64():
@@ -127,18 +127,21 @@ class PartWriter:
             case FileId():
                 part["file_id"] = self._file_id(path, block.source)
             case Inline():
-                raise Unrepresentable(path, "an image cannot be text")
+                raise Unrepresentable(f"{path}.source", "an image cannot be text")
         if block.detail is not None:
             part["detail"] = block.detail
         return part
 
     def _document(self, path: str, block: Document) -> list[Any]:
-        self._note_cache(block)
+        self._note_cache(path, block)
         if block.citations:
             self._losses.dropped(f"{path}.citations")
-        leading = [] if block.context is None else [_input_text(block.context)]
+        leading = []
+        if block.context is not None:
+            self._losses.emulated(f"{path}.context")
+            leading.append(_input_text(block.context))
         if isinstance(block.source, Inline):
-            self._losses.emulated(path)
+            self._losses.emulated(f"{path}.source")
             return [*leading, *self._inline(path, block, block.source)]
         part: dict[str, Any] = {"type": "input_file"}
         source: Source = block.source
@@ -159,7 +162,9 @@ class PartWriter:
         parts = [] if block.title is None else [_input_text(block.title)]
         if source.text:
             parts.append(_input_text(source.text))
-        inner = ((f"{path}.blocks[{index}]", item) for index, item in enumerate(source.blocks))
+        inner = (
+            (f"{path}.source.blocks[{index}]", item) for index, item in enumerate(source.blocks)
+        )
         return [*parts, *self.inputs(inner)]
 
     def _audio(self, path: str, block: Audio) -> dict[str, Any]:
@@ -173,7 +178,9 @@ class PartWriter:
 
     def _file_id(self, path: str, source: FileId) -> str:
         if self._origin not in _SAME_FILES:
-            raise Unrepresentable(path, "a file kept by one vendor cannot be read by another")
+            raise Unrepresentable(
+                f"{path}.source", "a file kept by one vendor cannot be read by another"
+            )
         return source.id
 
     def _foreign(self, path: str, block: Foreign) -> msgspec.Raw:

@@ -42,7 +42,7 @@ _Placed = tuple[str, Block]
 class ItemWriter:
     """Writes the items of one request."""
 
-    __slots__ = ("_calls", "_custom", "_items", "_listed", "_losses", "_own", "_parts")
+    __slots__ = ("_calls", "_custom", "_items", "_listed", "_losses", "_own", "_parts", "_thoughts")
 
     def __init__(
         self,
@@ -62,10 +62,24 @@ class ItemWriter:
         self._listed = listed
         self._items: list[Any] = []
         self._calls: dict[str, str] = {}
+        #: Where the reasoning of an item comes from, by the item's place.
+        self._thoughts: dict[int, str] = {}
 
     def items(self) -> list[Any]:
         """What was written."""
-        return self._items if self._own else _without_idle_reasoning(self._items, self._losses)
+        return self._items if self._own else self._without_idle_reasoning()
+
+    def _without_idle_reasoning(self) -> list[Any]:
+        """Reasoning only where an item of the same answer follows."""
+        kept: list[Any] = []
+        following: Any = {}
+        for index, item in reversed(list(enumerate(self._items))):
+            if _kind(item) == "reasoning" and _kind(following) not in _ANSWERS:
+                self._losses.dropped(self._thoughts[index])
+                continue
+            kept.append(item)
+            following = item
+        return kept[::-1]
 
     def instruct(self, path: str, text: Text) -> None:
         """An instruction beyond the first."""
@@ -139,7 +153,7 @@ class ItemWriter:
             parts.insert(0, {"type": "input_text", "text": "The tool failed:"})
         if kind is None and not self._own:
             # A result of a call that is not in the history would be refused.
-            self._losses.emulated(path)
+            self._losses.emulated(f"{path}.id")
             self._items.append({"role": "user", "content": self._compact(parts)})
             return
         item: dict[str, Any] = {"type": f"{kind or 'function_call'}_output"}
@@ -149,7 +163,7 @@ class ItemWriter:
 
     def _note(self, path: str, block: ToolUse | ToolResult) -> None:
         if block.cache is not None:
-            self._losses.emulated("cache")
+            self._losses.emulated(f"{path}.cache")
         if isinstance(block, ToolUse) and block.opaque is not None:
             self._losses.dropped(f"{path}.opaque")
 
@@ -167,20 +181,8 @@ class ItemWriter:
         else:
             self._losses.dropped(path)
             return
+        self._thoughts[len(self._items)] = path
         self._items.append(item)
-
-
-def _without_idle_reasoning(items: list[Any], losses: Losses) -> list[Any]:
-    """Reasoning only where an item of the same answer follows."""
-    kept: list[Any] = []
-    following: Any = {}
-    for item in reversed(items):
-        if _kind(item) == "reasoning" and _kind(following) not in _ANSWERS:
-            losses.dropped("reasoning")
-            continue
-        kept.append(item)
-        following = item
-    return kept[::-1]
 
 
 def _kind(item: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bytespike_protocols.efforts import effort_of_budget
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import (
     Dialect,
@@ -34,14 +35,6 @@ __all__ = [
 _OWN: Final = Dialect.OPENAI_RESPONSES
 _UNNAMED_FORMAT = "answer"
 
-#: Budgets have no field here: up to this many tokens of thought count as the effort beside them.
-_EFFORT_BY_BUDGET: Final = (
-    (0, Effort.NONE),
-    (1_024, Effort.MINIMAL),
-    (4_096, Effort.LOW),
-    (16_384, Effort.MEDIUM),
-)
-
 
 def encode_tools(request: Request, losses: Losses) -> list[Any]:
     """The definitions. Raises ``Unrepresentable`` on a hosted tool the vendor has not."""
@@ -59,15 +52,14 @@ def encode_tool_choice(request: Request) -> Any:
     if choice is None:
         return None
     match choice.mode:
-        case "auto" | "none":
-            return choice.mode
+        case "none":
+            return "none"
         case "named":
             return _tool_names(choice, request.tools)[0]
-        case "any" if not choice.names:
-            return "required"
-        case "any":
+        case "any" | "auto":
+            word = "required" if choice.mode == "any" else "auto"
             names = _tool_names(choice, request.tools)
-            return {"type": "allowed_tools", "mode": "required", "tools": names}
+            return {"type": "allowed_tools", "mode": word, "tools": names} if names else word
 
 
 def encode_output(output: JsonFormat | None) -> dict[str, Any] | None:
@@ -94,7 +86,10 @@ def encode_reasoning(reasoning: Reasoning | None, losses: Losses) -> dict[str, A
         effort = Effort.NONE
     elif reasoning.budget_tokens is not None and effort is None:
         losses.emulated("reasoning.budget_tokens")
-        effort = _effort_of(reasoning.budget_tokens)
+        effort = effort_of_budget(reasoning.budget_tokens)
+    elif effort is None and not reasoning.show:
+        # The models decide by themselves already.
+        losses.emulated("reasoning.mode")
     asked: dict[str, Any] = {} if effort is None else {"effort": effort.value}
     # Dialects that speak of budgets show thoughts unless told not to.
     budgeted = reasoning.mode == "budget" and reasoning.show is not False
@@ -103,16 +98,9 @@ def encode_reasoning(reasoning: Reasoning | None, losses: Losses) -> dict[str, A
     return asked or None
 
 
-def _effort_of(budget_tokens: int) -> Effort:
-    for most, effort in _EFFORT_BY_BUDGET:
-        if budget_tokens <= most:
-            return effort
-    return Effort.HIGH
-
-
 def _function(tool: Tool, path: str, origin: Dialect, losses: Losses) -> dict[str, Any]:
     if tool.cache is not None:
-        losses.emulated("cache")
+        losses.emulated(f"{path}.cache")
     written: dict[str, Any] = {"type": "function", "name": tool.name}
     if tool.description is not None:
         written["description"] = tool.description

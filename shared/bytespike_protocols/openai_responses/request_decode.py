@@ -30,6 +30,7 @@ ENCRYPTED_STATE = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 
 _MODES = {"auto": "auto", "required": "any", "none": "none"}
+_ALLOWED_MODES = {"auto": "auto", "required": "any"}
 _WEB_SEARCHES = ("web_search", "web_search_preview")
 
 _string = msgspec.json.Decoder(str)
@@ -214,7 +215,7 @@ def _tool_choice(fields: Fields, extras: list[Extra]) -> ToolChoice | None:
         return ToolChoice(mode=mode)  # type: ignore[arg-type]
     choice = _named_choice(Fields(raw, "tool_choice"))
     if choice is None:
-        # A hosted tool, or tools the model may use but need not: said nowhere else.
+        # A hosted tool: said nowhere else.
         extras.append(Extra(path="tool_choice", value=raw_text(raw)))
     return choice
 
@@ -223,9 +224,11 @@ def _named_choice(fields: Fields) -> ToolChoice | None:
     kind = fields.required_text("type")
     if kind in ("function", "custom"):
         return ToolChoice(mode="named", names=(fields.required_text("name"),))
-    if kind != "allowed_tools" or fields.text("mode") != "required":
+    mode = _ALLOWED_MODES.get(fields.text("mode") or "")
+    if kind != "allowed_tools" or mode is None:
         return None
     allowed = [Fields(raw, path) for path, raw in fields.elements("tools")]
     if not allowed or any(tool.text("type") not in ("function", "custom") for tool in allowed):
         return None
-    return ToolChoice(mode="any", names=tuple(tool.required_text("name") for tool in allowed))
+    names = tuple(tool.required_text("name") for tool in allowed)
+    return ToolChoice(mode=mode, names=names)  # type: ignore[arg-type]

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
+from bytespike_protocols.client_paths import in_the_clients_words
 from bytespike_protocols.codec import Encoded
+from bytespike_protocols.end_user import sendable_user
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import Dialect, Extra, Request
 from bytespike_protocols.openai_responses.content_encode import Losses
@@ -30,7 +32,25 @@ _OWN: Final = Dialect.OPENAI_RESPONSES
 #: The vendor refuses smaller limits.
 _LEAST_OUTPUT_TOKENS = 16
 _TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
-_UNSAID_SAMPLING: Final = ("top_k", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
+#: Others' words for no priority.
+_TIER_NAMES: Final = {"standard": "default", "standard_only": "default"}
+#: Knobs without a field here, and the values of them that change nothing.
+_UNSAID_SAMPLING: Final[dict[str, tuple[Any, ...]]] = {
+    "top_k": (None,),
+    "seed": (None,),
+    "presence_penalty": (None, 0),
+    "frequency_penalty": (None, 0),
+    "logit_bias": (None, "{}"),
+}
+
+#: What this vendor's other API calls the same things, and their paths here.
+_CHAT_KNOBS: Final = {
+    "moderation": "moderation",
+    "prompt_cache_key": "prompt_cache_key",
+    "prompt_cache_options": "prompt_cache_options",
+    "prompt_cache_retention": "prompt_cache_retention",
+    "verbosity": "text.verbosity",
+}
 
 #: Where an extra belongs: an item, a part of it, a nested settings object, or else the body.
 _PLACE = re.compile(
@@ -42,6 +62,7 @@ _PLACE = re.compile(
 _encoder = msgspec.json.Encoder()
 
 
+@in_the_clients_words(Dialect.OPENAI_RESPONSES)
 def encode_request(request: Request, *, model: str) -> Encoded:
     """Raises ``Unrepresentable`` on content the vendor cannot take."""
     request, renamed = rename_tools(request, NAMES)
@@ -55,12 +76,14 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     # Never to store is this gateway's side of a translation, so state must travel with the answer.
     body["store"] = False
     body["include"] = [ENCRYPTED_STATE]
-    if request.sampling.logprobs:
+    if request.sampling.logprobs and own:
         body["include"].append(LOGPROBS)
     if request.stream:
         body["stream"] = True
     for extra in request.extras:
-        if not own or not _place(body, extra):
+        shared = request.dialect is Dialect.OPENAI_CHAT and extra.path in _CHAT_KNOBS
+        known = msgspec.structs.replace(extra, path=_CHAT_KNOBS[extra.path]) if shared else extra
+        if not (own or shared) or not _place(body, known):
             losses.dropped(extra.path)
     return Encoded(_encoder.encode(body), losses.all(), renamed)
 
@@ -78,8 +101,9 @@ def _encode_input(request: Request, losses: Losses) -> dict[str, Any]:
         writer.instruct(f"system[{index}]", text)
     for index, turn in enumerate(request.turns):
         writer.turn(f"turns[{index}]", turn)
-    if any(text.cache is not None for text in request.system):
-        losses.emulated("cache")
+    for index, text in enumerate(request.system):
+        if text.cache is not None:
+            losses.emulated(f"system[{index}].cache")
     said = {"instructions": request.system[0].text} if request.system[:apart] else {}
     return {**said, "input": writer.items()}
 
@@ -98,15 +122,19 @@ def _encode_knobs(request: Request, losses: Losses) -> dict[str, Any]:
         "max_output_tokens": _limit(request, losses),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "top_logprobs": sampling.top_logprobs,
+        "top_logprobs": sampling.top_logprobs if request.dialect is _OWN else None,
         "text": encode_output(request.output),
         "reasoning": encode_reasoning(request.reasoning, losses),
-        "safety_identifier": request.user,
+        "safety_identifier": _user(request, losses),
         "metadata": dict(request.metadata) or None,
         "service_tier": _tier(request, losses),
     }
-    for name in _UNSAID_SAMPLING:
-        if getattr(sampling, name) is not None:
+    for name, harmless in _UNSAID_SAMPLING.items():
+        if getattr(sampling, name) not in harmless:
+            losses.dropped(f"sampling.{name}")
+    for name in ("logprobs", "top_logprobs"):
+        if getattr(sampling, name) and request.dialect is not _OWN:
+            # The answer's probabilities could not be carried back to another dialect.
             losses.dropped(f"sampling.{name}")
     if request.stop_sequences:
         losses.dropped("stop_sequences")
@@ -123,9 +151,21 @@ def _limit(request: Request, losses: Losses) -> int | None:
     return _LEAST_OUTPUT_TOKENS
 
 
+def _user(request: Request, losses: Losses) -> str | None:
+    user = request.user
+    if user is None or request.dialect is _OWN:
+        return user
+    if sendable_user(user) != user:
+        losses.emulated("user")
+    return sendable_user(user)
+
+
 def _tier(request: Request, losses: Losses) -> str | None:
     tier = request.service_tier
-    if tier is None or request.dialect is _OWN or tier in _TIERS:
+    if tier is None or request.dialect is _OWN:
+        return tier
+    tier = _TIER_NAMES.get(tier, tier)
+    if tier in _TIERS:
         return tier
     losses.dropped("service_tier")
     return None

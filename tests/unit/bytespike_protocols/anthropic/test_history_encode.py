@@ -109,14 +109,14 @@ def test_a_result_without_its_call_is_told() -> None:
     content = body["messages"][0]["content"]
     assert [block["type"] for block in content] == ["text", "text", "text"]
     assert content[1:] == [text("42"), text("why?")]
-    assert losses == [Loss("turns[0]", "emulated")]
+    assert losses == [Loss("messages[].tool_call_id", "emulated")]
 
 
 @pytest.mark.parametrize("after", [(), (said("user", "never mind"),)])
 def test_a_call_without_its_result_is_refused(after: tuple[Turn, ...]) -> None:
     with pytest.raises(BadClientMessage) as caught:
         encode(said("user", "go"), said("assistant", call("c")), *after)
-    assert caught.value.path == "turns[1].blocks[0]"
+    assert caught.value.path == "messages[].tool_calls[]"
 
 
 def test_only_the_issuer_sees_its_state() -> None:
@@ -137,10 +137,9 @@ def test_only_the_issuer_sees_its_state() -> None:
     assert kinds == ["thinking", "redacted_thinking", "tool_use"]
     assert body["messages"][1]["content"][0]["signature"] == "sig=="
     assert [loss.path for loss in losses] == [
-        "turns[1].blocks[2]",
-        "turns[1].blocks[3]",
-        "turns[1].blocks[4]",
-        "turns[1].blocks[5].opaque",
+        "messages[].reasoning_details[]",
+        "messages[].reasoning_content",
+        "messages[].tool_calls[].extra_content.google.thought_signature",
     ]
 
 
@@ -192,26 +191,26 @@ def test_content(block: Block, wire: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "block",
+    ("block", "field"),
     [
-        Audio(source=Base64(media_type="audio/wav", data="")),
-        Image(source=FileId(id="file-1")),
-        Image(source=Base64(media_type="image/tiff", data="SUkq")),
-        Document(source=FileId(id="file-1")),
-        Document(source=Base64(media_type="application/zip", data="UEsD")),
-        Foreign(dialect=Dialect.OPENAI_RESPONSES, kind="file_search_call", value=Json("{}")),
+        (Audio(source=Base64(media_type="audio/wav", data="")), ".input_audio"),
+        (Image(source=FileId(id="file-1")), ".image_url.url"),
+        (Image(source=Base64(media_type="image/tiff", data="SUkq")), ".image_url.url"),
+        (Document(source=FileId(id="file-1")), ".file.file_id"),
+        (Document(source=Base64(media_type="application/zip", data="UEsD")), ".file.file_data"),
+        (Foreign(dialect=Dialect.OPENAI_RESPONSES, kind="search_call", value=Json("{}")), ""),
     ],
 )
-def test_content_that_cannot_be_said_is_refused(block: Block) -> None:
+def test_content_that_cannot_be_said_is_refused(block: Block, field: str) -> None:
     with pytest.raises(Unrepresentable) as caught:
         encode(said("user", "look", block))
-    assert caught.value.path.startswith("turns[0].blocks[1]")
+    assert caught.value.path == f"messages[].content[]{field}"
 
 
 def test_media_of_the_assistants_is_refused() -> None:
     with pytest.raises(Unrepresentable) as caught:
         encode(said("user", "draw"), said("assistant", Image(source=Url(url="https://x/y.png"))))
-    assert caught.value.path == "turns[1].blocks[0]"
+    assert caught.value.path == "messages[].content[]"
 
 
 def test_an_instruction_in_mid_conversation() -> None:
@@ -223,7 +222,7 @@ def test_an_instruction_in_mid_conversation() -> None:
     assert body["messages"] == [
         {"role": "user", "content": [text("hi"), text("be brief"), text("go")]}
     ]
-    assert losses == [Loss("turns[1].role", "emulated")]
+    assert losses == [Loss("messages[].role", "emulated")]
 
 
 def test_instructions_alone_are_asked_by_the_user() -> None:
@@ -232,7 +231,7 @@ def test_instructions_alone_are_asked_by_the_user() -> None:
     body = json.loads(encoded.body)
     assert body["system"] == [text("a")]
     assert body["messages"] == [{"role": "user", "content": [text("say b")]}]
-    assert encoded.losses == (Loss("system", "emulated"),)
+    assert encoded.losses == (Loss("messages", "emulated"),)
 
 
 def test_an_ending_of_the_assistants() -> None:

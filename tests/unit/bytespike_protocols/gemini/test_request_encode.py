@@ -147,7 +147,7 @@ def test_pictures_in_results_go_where_the_model_takes_them() -> None:
     body, losses = encode(*turns, model="gemini-2.5-flash")
     assert "parts" not in body["contents"][2]["parts"][0]["functionResponse"]
     assert body["contents"][3] == {"role": "user", "parts": [picture]}
-    assert losses == [("turns[2].blocks[0].content", "emulated")]
+    assert losses == [("messages[].content[].content", "emulated")]
 
 
 def test_words_about_a_document_in_a_result_are_part_of_the_result() -> None:
@@ -172,7 +172,7 @@ def test_signatures_go_to_their_issuer_only() -> None:
     body, losses = encode(HELLO, foreign, done, model="gemini-3-pro-preview")
     stand_in = "skip_thought_signature_validator"
     assert body["contents"][1]["parts"][0]["thoughtSignature"] == stand_in
-    assert losses == [("turns[1].blocks[0].opaque", "dropped")]
+    assert losses == [("messages[].content[].signature", "dropped")]
     body, _ = encode(HELLO, foreign, done, model="gemini-2.5-pro")
     assert "thoughtSignature" not in body["contents"][1]["parts"][0]
 
@@ -196,7 +196,7 @@ def test_thinking_of_others_is_dropped_and_said_so() -> None:
     )
     body, losses = encode(HELLO, Turn(role="assistant", blocks=thoughts), HELLO)
     assert body["contents"][1]["parts"] == [{"text": "42"}]
-    assert losses == [(f"turns[1].blocks[{index}]", "dropped") for index in range(3)]
+    assert losses == [(f"messages[].content[].{name}", "dropped") for name in ("thinking", "data")]
 
 
 def test_a_signature_in_a_thinking_block_returns_to_the_part_behind_it() -> None:
@@ -214,17 +214,17 @@ def test_a_signature_in_a_thinking_block_returns_to_the_part_behind_it() -> None
         (
             Text(text="a", cache=CacheControl()),
             [{"text": "a"}],
-            [("turns[0].blocks[0].cache", "dropped")],
+            [("messages[].content[].cache_control", "dropped")],
         ),
         (
             Text(text="a", citations=(Json("{}"),)),
             [{"text": "a"}],
-            [("turns[0].blocks[0].citations", "dropped")],
+            [("messages[].content[].citations", "dropped")],
         ),
         (
             Image(source=Url(url="https://x.test/a.png?b=c"), detail="high"),
             [{"fileData": {"mimeType": "image/png", "fileUri": "https://x.test/a.png?b=c"}}],
-            [("turns[0].blocks[0].detail", "dropped")],
+            [("messages[].content[].detail", "dropped")],
         ),
         (
             Audio(source=Base64(media_type="audio/wav", data="UklG")),
@@ -238,8 +238,9 @@ def test_a_signature_in_a_thinking_block_returns_to_the_part_behind_it() -> None
                 {"inlineData": {"mimeType": "application/pdf", "data": "JVBE"}},
             ],
             [
-                ("turns[0].blocks[0].citations", "dropped"),
-                ("turns[0].blocks[0].title", "emulated"),
+                ("messages[].content[].citations", "dropped"),
+                ("messages[].content[].title", "emulated"),
+                ("messages[].content[].context", "emulated"),
             ],
         ),
         (
@@ -264,15 +265,15 @@ def test_blocks(block: Any, parts: list[Any], losses: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("block", "path"),
     [
-        (Image(source=FileId(id="file_1")), "turns[0].blocks[0]"),
+        (Image(source=FileId(id="file_1")), "messages[0].content[].source"),
         (
             Foreign(dialect=Dialect.ANTHROPIC, kind="server_tool_use", value=Json("{}")),
-            "turns[0].blocks[0]",
+            "messages[0].content[]",
         ),
-        (ToolResult(id="nobody_called"), "turns[0].blocks[0]"),
+        (ToolResult(id="nobody_called"), "messages[0].content[].tool_use_id"),
         (
             ToolUse(id="t", name="f", arguments=Json('{"cut')),
-            "turns[0].blocks[0].arguments",
+            "messages[0].content[].input",
         ),
     ],
 )
@@ -287,7 +288,7 @@ def test_instructions_lead_or_are_the_users_words() -> None:
     body, losses = encode(HELLO, late, system=(Text(text="You are kind."),))
     assert body["systemInstruction"] == {"parts": [{"text": "You are kind."}]}
     assert body["contents"][1] == {"role": "user", "parts": [{"text": "Be brief."}]}
-    assert losses == [("turns[1].role", "emulated")]
+    assert losses == [("messages[].role", "emulated")]
     body, losses = encode(system=(Text(text="Say hello."),))
     assert body == {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
     assert losses == [("system", "emulated")]
@@ -296,7 +297,7 @@ def test_instructions_lead_or_are_the_users_words() -> None:
 def test_a_request_without_anything_in_it_is_refused() -> None:
     with pytest.raises(Unrepresentable) as caught:
         encode(Turn(role="user", blocks=(Text(text=""),)))
-    assert caught.value.path == "turns"
+    assert caught.value.path == "messages"
 
 
 def test_tools_and_choice() -> None:
@@ -323,10 +324,10 @@ def test_tools_and_choice() -> None:
     calling = {"mode": "ANY", "allowedFunctionNames": ["_1st_e01ddf6594"]}
     assert body["toolConfig"] == {"functionCallingConfig": calling}
     assert losses == [
-        ("tools[0].strict", "dropped"),
-        ("tools[1]", "emulated"),
-        ("tools[2].cache", "dropped"),
-        ("parallel_tools", "dropped"),
+        ("tools[].strict", "dropped"),
+        ("tools[]", "emulated"),
+        ("tools[].cache_control", "dropped"),
+        ("tool_choice.disable_parallel_tool_use", "dropped"),
     ]
     with pytest.raises(Unrepresentable, match=r"tools\[0\]: Gemini has no computer tool"):
         encode(HELLO, tools=(ServerTool(dialect=Dialect.ANTHROPIC, kind="computer", value=SCHEMA),))
@@ -369,7 +370,7 @@ def test_older_models_get_the_older_schema() -> None:
         "responseMimeType": "application/json",
         "responseSchema": {"type": "OBJECT"},
     }
-    assert losses == [("output.schema.additionalProperties", "dropped")]
+    assert losses == [("output_config.format.schema.additionalProperties", "dropped")]
 
 
 def test_knobs() -> None:
@@ -386,7 +387,7 @@ def test_knobs() -> None:
             frequency_penalty=0.2,
             logprobs=True,
             top_logprobs=3,
-            logit_bias=Json("{}"),
+            logit_bias=Json('{"7":1}'),
         ),
         output=JsonFormat(schema=SCHEMA, name="answer"),
         candidates=1,
@@ -403,8 +404,6 @@ def test_knobs() -> None:
         "seed": 7,
         "presencePenalty": 0.1,
         "frequencyPenalty": 0.2,
-        "responseLogprobs": True,
-        "logprobs": 3,
         "maxOutputTokens": 9,
         "stopSequences": ["a", "b", "c", "d", "e"],
         "responseMimeType": "application/json",
@@ -414,11 +413,13 @@ def test_knobs() -> None:
         (path, "dropped")
         for path in (
             "container",
-            "sampling.logit_bias",
-            "stop_sequences[5]",
+            "logit_bias",
+            "logprobs",
+            "top_logprobs",
+            "stop_sequences",
             "metadata",
-            "user",
-            "cache",
+            "metadata.user_id",
+            "cache_control",
             "service_tier",
         )
     ]
@@ -428,6 +429,10 @@ def test_knobs() -> None:
 
 
 BUDGET, EFFORT, OFF = "thinkingBudget", "thinkingLevel", Reasoning(mode="off")
+
+
+TOLD = {"off": "thinking.type", "adaptive": "thinking", "budget": "thinking.budget_tokens"}
+TOLD["effort"] = "output_config.effort"
 
 
 @pytest.mark.parametrize(
@@ -471,7 +476,7 @@ BUDGET, EFFORT, OFF = "thinkingBudget", "thinkingLevel", Reasoning(mode="off")
             "gemini-3-flash-preview",
             Reasoning(mode="budget", budget_tokens=2048),
             {EFFORT: "LOW"},
-            None,
+            "emulated",
         ),
     ],
 )
@@ -482,7 +487,7 @@ def test_effort_and_budgets(
     if config is not None and reasoning.mode != "off":
         config = {**config, "includeThoughts": True}
     assert body.get("generationConfig", {}).get("thinkingConfig") == config
-    assert losses == ([("reasoning", verdict)] if verdict else [])
+    assert losses == ([(TOLD[reasoning.mode], verdict)] if verdict else [])
 
 
 def test_thoughts_are_not_asked_for_against_the_clients_wish() -> None:
