@@ -33,13 +33,12 @@ from bytespike_protocols.ir import (
     Tool,
     ToolResult,
 )
-from bytespike_protocols.leftovers import is_emulated, is_idle, refuse_essential
+from bytespike_protocols.leftovers import is_emulated, is_idle, placeless, refuse_essential
 
-__all__ = ["client_path", "in_the_clients_words", "placeless"]
+__all__ = ["client_path", "in_the_clients_words"]
 
 P = ParamSpec("P")
 
-_INDEX = re.compile(r"\[\d+\]")
 _STEP = re.compile(r"\.?([a-z_]+)|\[(\d+)\]")
 
 
@@ -262,11 +261,6 @@ _NAMES = {
 }
 
 
-def placeless(path: str) -> str:
-    """The path without places in arrays: ``messages[3].role`` becomes ``messages[].role``."""
-    return _INDEX.sub("[]", path)
-
-
 def client_path(request: Request, path: str) -> str:
     """The client's path of what encoders call ``path``; extras are the client's already."""
     if any(path == extra.path for extra in _extras(request)):
@@ -403,9 +397,9 @@ def in_the_clients_words(
     ) -> Callable[Concatenate[Request, P], Encoded]:
         @functools.wraps(encode)
         def told(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Encoded:
-            extras = {placeless(extra.path): extra for extra in _extras(request)}
+            extras = {extra.path: extra for extra in _extras(request)}
             if request.dialect is not target:
-                refuse_essential(request, extras)
+                refuse_essential(request.dialect, extras.values())
             try:
                 encoded = encode(request, *args, **kwargs)
             except BadClientMessage as refused:
@@ -425,11 +419,12 @@ def _told(
     """Each path once; what was both dropped and emulated counts as dropped."""
     verdicts: dict[str, Literal["dropped", "emulated"]] = {}
     for loss in losses:
-        path = placeless(client_path(request, loss.path))
-        if path in extras and is_idle(request, extras[path]):
+        path, verdict = placeless(client_path(request, loss.path)), loss.verdict
+        extra = extras.get(loss.path)
+        if extra is not None and is_idle(request.dialect, extra):
             continue
-        if verdicts.setdefault(path, loss.verdict) != loss.verdict:
+        if extra is not None and is_emulated(request.dialect, extra):
+            verdict = "emulated"
+        if verdicts.setdefault(path, verdict) != verdict:
             verdicts[path] = "dropped"
-        if path in extras and is_emulated(request, extras[path]):
-            verdicts[path] = "emulated"
     return tuple(Loss(path, verdict) for path, verdict in verdicts.items())

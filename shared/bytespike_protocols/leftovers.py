@@ -7,14 +7,18 @@ another question, and a few are less, since they ask for what a translation does
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from bytespike_protocols.errors import Unrepresentable
-from bytespike_protocols.ir import Dialect, Extra, Request
+from bytespike_protocols.ir import Dialect, Extra
 
-__all__ = ["is_emulated", "is_idle", "refuse_essential"]
+__all__ = ["is_emulated", "is_idle", "placeless", "refuse_essential"]
+
+_INDEX: Final = re.compile(r"\[\d+\]")
 
 _STORED = "what a vendor has stored is not known to the model's vendor"
 _MEDIA = "this model answers in text only"
@@ -56,33 +60,40 @@ _IDLE: Final[dict[Dialect, dict[str, tuple[object, ...]]]] = {
     },
     Dialect.OPENAI_RESPONSES: {"stream_options": ({"include_obfuscation": False},)},
     Dialect.GEMINI: {
+        "contents[].parts[].thought": (False,),
         "generationConfig.responseMimeType": ("text/plain",),
         "generationConfig.responseModalities": (["TEXT"],),
         "generationConfig.thinkingConfig.thinkingBudget": (-1,),
         "store": (False,),
+        "systemInstruction.parts[].thought": (False,),
+        "systemInstruction.role": ("user", "system", "model"),
     },
 }
 
 
-def is_emulated(request: Request, extra: Extra) -> bool:
+def is_emulated(dialect: Dialect, extra: Extra) -> bool:
     """Whether the extra only marks what was already said by other means: a free-form tool of
     Responses reaches others as the function of one text.
     """
-    marks = request.dialect is Dialect.OPENAI_RESPONSES and extra.path.endswith("].type")
+    marks = dialect is Dialect.OPENAI_RESPONSES and extra.path.endswith("].type")
     return marks and extra.value == '"custom"'
 
 
-def is_idle(request: Request, extra: Extra) -> bool:
+def is_idle(dialect: Dialect, extra: Extra) -> bool:
     """Whether losing the extra loses nothing."""
-    idle = _IDLE[request.dialect].get(extra.path, ())
+    idle = _IDLE[dialect].get(placeless(extra.path), ())
     return bool(idle) and msgspec.json.decode(extra.value) in idle
 
 
-def refuse_essential(request: Request, paths: dict[str, Extra]) -> None:
-    """Raises ``Unrepresentable`` if another dialect would answer another question. ``paths`` are
-    the request's extras by their paths without places in arrays.
-    """
-    for path, reason in _ESSENTIAL[request.dialect].items():
-        extra = paths.get(path)
-        if extra is not None and not is_idle(request, extra):
+def refuse_essential(dialect: Dialect, extras: Iterable[Extra]) -> None:
+    """Raises ``Unrepresentable`` if another dialect would answer another question."""
+    essential = _ESSENTIAL[dialect]
+    for extra in extras:
+        reason = essential.get(placeless(extra.path))
+        if reason is not None and not is_idle(dialect, extra):
             raise Unrepresentable(extra.path, reason)
+
+
+def placeless(path: str) -> str:
+    """The path without places in arrays: ``messages[3].role`` becomes ``messages[].role``."""
+    return _INDEX.sub("[]", path)

@@ -204,7 +204,8 @@ class _RequestEncoder:
         if thinking:
             config["thinkingConfig"] = thinking
         if not exact:
-            self._lose(f"reasoning{_WISH[reasoning.mode]}", emulated=bool(thinking))
+            wish = "effort" if reasoning.effort is not None else reasoning.mode
+            self._lose(f"reasoning{_WISH[wish]}", emulated=bool(thinking))
 
     def _account(self, body: Content) -> None:
         """What concerns bills and caches, not the answer."""

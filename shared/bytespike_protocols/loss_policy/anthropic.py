@@ -123,6 +123,13 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     row(
         _CLIENT,
+        "messages[].content[].content[]",
+        "refused refused refused",
+        case="search_result, tool_reference",
+        note="known to Anthropic alone",
+    ),
+    row(
+        _CLIENT,
         "messages[].content[].is_error",
         "emulated emulated mapped",
         note="said in the text of the result; Gemini has a field of its own",

@@ -124,6 +124,15 @@ SAMPLES: dict[tuple[str, str], Sample] = {
             tools=[TOOL],
         ),
     ),
+    ("messages[].content[].content[]", "search_result, tool_reference"): Sample(
+        {"type": "tool_reference", "tool_name": "f"},
+        asking(
+            said("user", text("hi")),
+            said("assistant", CALL),
+            said("user", {**RESULT, "content": [text("done")]}),
+            tools=[TOOL],
+        ),
+    ),
     ("messages[].content[].is_error", ""): Sample(True, LOOP),
     ("messages[].content[].thinking", ""): Sample(
         {"type": "thinking", "thinking": "hm", "signature": "c2ln"},

@@ -15,6 +15,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 GOOGLE_SCHEMA = {"type": "OBJECT", "properties": {"x": {"type": "STRING"}}, "required": ["x"]}
+OPEN = {"type": "object", "properties": {"x": {"type": "string"}}}
 FUNCTION = {"name": "f", "description": "does f", "parametersJsonSchema": SCHEMA}
 CALL = {"functionCall": {"name": "f", "args": {"x": "1"}, "id": "c1"}}
 RESULT = {"functionResponse": {"name": "f", "response": {"output": "done"}, "id": "c1"}}
@@ -84,6 +85,9 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ),
     ("contents[].parts[].inlineData", "application/pdf"): Sample(
         {"inlineData": PDF}, PLAIN, at="contents[].parts[]"
+    ),
+    ("contents[].parts[].inlineData", "text"): Sample(
+        {"inlineData": {"mimeType": "text/plain", "data": "aGk="}}, PLAIN, at="contents[].parts[]"
     ),
     ("contents[].parts[].inlineData", "audio"): Sample(
         {"inlineData": {"mimeType": "audio/wav", "data": "UklGRg=="}},
@@ -160,6 +164,9 @@ SAMPLES: dict[tuple[str, str], Sample] = {
         True, LOOP, at="contents[1].parts[0].functionCall.willContinue"
     ),
     ("systemInstruction", ""): Sample({"parts": [text("be kind")]}, PLAIN),
+    ("systemInstruction.role", ""): Sample(
+        "system", {**PLAIN, "systemInstruction": {"parts": [text("be kind")]}}
+    ),
     ("tools[].functionDeclarations[].name", ""): Sample("g", TOOLS, other="f"),
     ("tools[].functionDeclarations[].description", ""): Sample("words", TOOLS),
     ("tools[].functionDeclarations[].parametersJsonSchema", ""): Sample(SCHEMA, TOOLS),
@@ -195,7 +202,10 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("generationConfig.stopSequences", "5"): Sample(LONG, PLAIN),
     ("generationConfig.temperature", "up to 1"): Sample(0.5, PLAIN),
     ("generationConfig.temperature", "above 1"): Sample(1.5, PLAIN),
-    ("generationConfig.topP", ""): Sample(0.5, PLAIN),
+    ("generationConfig.topP", "alone"): Sample(0.5, PLAIN),
+    ("generationConfig.topP", "beside temperature"): Sample(
+        0.5, {**PLAIN, "generationConfig": {**LIMITS, "temperature": 0.5}}
+    ),
     ("generationConfig.topK", ""): Sample(40, PLAIN),
     ("generationConfig.seed", ""): Sample(7, PLAIN),
     ("generationConfig.presencePenalty", "not 0"): Sample(0.5, PLAIN),
@@ -207,8 +217,14 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("generationConfig.responseMimeType", "text/plain"): Sample("text/plain", PLAIN),
     ("generationConfig.responseMimeType", "application/json"): Sample("application/json", PLAIN),
     ("generationConfig.responseMimeType", "anything else"): Sample("text/x.enum", PLAIN),
-    ("generationConfig.responseJsonSchema", ""): Sample(
+    ("generationConfig.responseJsonSchema", "closed objects"): Sample(
         {**JSON["generationConfig"], "responseJsonSchema": SCHEMA},
+        PLAIN,
+        at="generationConfig",
+        other=LIMITS,
+    ),
+    ("generationConfig.responseJsonSchema", "open objects"): Sample(
+        {**JSON["generationConfig"], "responseJsonSchema": OPEN},
         PLAIN,
         at="generationConfig",
         other=LIMITS,

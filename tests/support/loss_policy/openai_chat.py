@@ -14,6 +14,7 @@ SCHEMA = {
     "required": ["x"],
     "additionalProperties": False,
 }
+OPEN = {"type": "object", "properties": {"x": {"type": "string"}}}
 FUNCTION = {"name": "f", "description": "does f", "parameters": SCHEMA}
 TOOL = {"type": "function", "function": FUNCTION}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"x":"1"}'}}
@@ -60,6 +61,9 @@ ALLOWED = {
 SAMPLES: dict[tuple[str, str], Sample] = {
     ("model", ""): Sample("m", PLAIN, other="n"),
     ("messages", ""): Sample(TALK["messages"], PLAIN, other=PLAIN["messages"]),
+    ("messages", "instructions alone"): Sample(
+        [said("system", "say hi")], PLAIN, other=PLAIN["messages"]
+    ),
     ("messages[].role", "system, developer first"): Sample(
         "developer", TALK, at="messages[0].role", other="user"
     ),
@@ -82,8 +86,16 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ),
     ("messages[].content[].image_url.detail", "low, high"): Sample("low", IMAGE),
     ("messages[].content[].image_url.detail", "auto"): Sample("auto", IMAGE),
-    ("messages[].content[].file.file_data", ""): Sample(PDF, FILE, other=PDF.replace("0=", "1=")),
-    ("messages[].content[].file.filename", ""): Sample("b.pdf", FILE, other="a.pdf"),
+    ("messages[].content[].file.file_data", "application/pdf"): Sample(
+        PDF, FILE, other=PDF.replace("0=", "1=")
+    ),
+    ("messages[].content[].file.file_data", "text"): Sample(
+        "data:text/plain;base64,aGk=", FILE, other=PDF
+    ),
+    ("messages[].content[].file.file_data", "other types"): Sample(
+        "data:application/zip;base64,UEs=", FILE, other=PDF
+    ),
+    ("messages[].content[].file.filename", ""): Sample("b.pdf", FILE),
     ("messages[].content[].file.file_id", ""): Sample(
         {"file_id": "file-1"}, FILE, at="messages[].content[].file", other={"file_data": PDF}
     ),
@@ -162,7 +174,8 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("stop", "more than 5"): Sample(LONG, PLAIN),
     ("temperature", "up to 1"): Sample(0.5, PLAIN),
     ("temperature", "above 1"): Sample(1.5, PLAIN),
-    ("top_p", ""): Sample(0.5, PLAIN),
+    ("top_p", "alone"): Sample(0.5, PLAIN),
+    ("top_p", "beside temperature"): Sample(0.5, {**PLAIN, "temperature": 0.5}),
     ("top_k", ""): Sample(40, PLAIN),
     ("seed", ""): Sample(7, PLAIN),
     ("presence_penalty", "not 0"): Sample(0.5, PLAIN),
@@ -174,8 +187,13 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("n", "more than 1"): Sample(2, PLAIN),
     ("response_format", "text"): Sample({"type": "text"}, PLAIN),
     ("response_format", "json_object"): Sample({"type": "json_object"}, PLAIN),
-    ("response_format.json_schema.schema", ""): Sample(
+    ("response_format.json_schema.schema", "closed objects"): Sample(
         {"type": "json_schema", "json_schema": FORMAT}, PLAIN, at="response_format"
+    ),
+    ("response_format.json_schema.schema", "open objects"): Sample(
+        {"type": "json_schema", "json_schema": {**FORMAT, "schema": OPEN}},
+        PLAIN,
+        at="response_format",
     ),
     ("response_format.json_schema.name", ""): Sample("label", SCHEMED, other="answer"),
     ("response_format.json_schema.description", ""): Sample("words", SCHEMED),

@@ -14,6 +14,7 @@ SCHEMA = {
     "required": ["x"],
     "additionalProperties": False,
 }
+OPEN = {"type": "object", "properties": {"x": {"type": "string"}}}
 TOOL = {"name": "f", "description": "does f", "parameters": SCHEMA}
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"x":"1"}'}
 RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "done"}
@@ -76,8 +77,14 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ),
     ("input[].content[].detail", "low, high"): Sample("low", IMAGE),
     ("input[].content[].detail", "auto"): Sample("auto", IMAGE),
-    ("input[].content[].file_data", ""): Sample(PDF, FILE, other=PDF.replace("0=", "1=")),
-    ("input[].content[].filename", ""): Sample("b.pdf", FILE, other="a.pdf"),
+    ("input[].content[].file_data", "application/pdf"): Sample(
+        PDF, FILE, other=PDF.replace("0=", "1=")
+    ),
+    ("input[].content[].file_data", "text"): Sample("data:text/plain;base64,aGk=", FILE, other=PDF),
+    ("input[].content[].file_data", "other types"): Sample(
+        "data:application/zip;base64,UEs=", FILE, other=PDF
+    ),
+    ("input[].content[].filename", ""): Sample("b.pdf", FILE),
     ("input[].content[].file_url", ""): Sample(
         {"type": "input_file", "file_url": "https://e.org/a.pdf"}, PLAIN, at="input[0].content[]"
     ),
@@ -113,6 +120,11 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("input[].output[]", "input_image"): Sample(
         {"type": "input_image", "image_url": PNG},
         asking(HI, CALL, {**RESULT, "output": [text("done")]}, tools=[TOOL]),
+    ),
+    ("input[].output[].file_id", ""): Sample(
+        {"type": "input_image", "file_id": "file-1"},
+        asking(HI, CALL, {**RESULT, "output": [text("done")]}, tools=[TOOL]),
+        at="input[].output[]",
     ),
     ("input[].input", "custom_tool_call"): Sample(
         [
@@ -172,14 +184,18 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("max_output_tokens", ""): Sample(4000, PLAIN, other=5000),
     ("temperature", "up to 1"): Sample(0.5, PLAIN),
     ("temperature", "above 1"): Sample(1.5, PLAIN),
-    ("top_p", ""): Sample(0.5, PLAIN),
+    ("top_p", "alone"): Sample(0.5, PLAIN),
+    ("top_p", "beside temperature"): Sample(0.5, {**PLAIN, "temperature": 0.5}),
     ("top_logprobs", "not 0"): Sample(3, PLAIN),
     ("include", "reasoning.encrypted_content"): Sample(["reasoning.encrypted_content"], PLAIN),
     ("include", "message.output_text.logprobs"): Sample(["message.output_text.logprobs"], PLAIN),
     ("include", "anything else"): Sample(["web_search_call.results"], PLAIN),
     ("text.format", "text"): Sample({"type": "text"}, PLAIN),
     ("text.format", "json_object"): Sample({"type": "json_object"}, PLAIN),
-    ("text.format.schema", "json_schema"): Sample(FORMAT, PLAIN, at="text.format"),
+    ("text.format.schema", "closed objects"): Sample(FORMAT, PLAIN, at="text.format"),
+    ("text.format.schema", "open objects"): Sample(
+        {**FORMAT, "schema": OPEN}, PLAIN, at="text.format"
+    ),
     ("text.format.name", ""): Sample("label", SCHEMED, other="answer"),
     ("text.format.description", ""): Sample("words", SCHEMED),
     ("text.format.strict", ""): Sample(True, SCHEMED),

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from bytespike_protocols import anthropic, gemini, openai_chat, openai_responses
-from bytespike_protocols.client_paths import placeless
 from bytespike_protocols.codec import Codec, Encoded, RouteHints
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import Dialect
+from bytespike_protocols.leftovers import placeless
 from bytespike_protocols.loss_policy import REFERENCE_MODELS, Row, Verdict
 from tests.support.loss_policy.sample import Sample, walk
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from bytespike_protocols.client_paths import client_path, placeless
+from bytespike_protocols.client_paths import client_path
 from bytespike_protocols.codec import Loss
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import Dialect, Extra, Json, Request, Text, Tool, Turn
+from bytespike_protocols.leftovers import placeless
 from tests.support.loss_policy.reality import CODECS, translate
 
 HELLO = Turn(role="user", blocks=(Text(text="hi"),))
