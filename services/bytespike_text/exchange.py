@@ -19,8 +19,10 @@ from msgspec.structs import replace
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.principal import COST_HEADER
 from bytespike_contracts.settlement import Outcome
+from bytespike_protocols.codec import Loss
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.failures import VendorFailure
+from bytespike_protocols.loss_policy.strict import dropped_header
 from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.connection import ClientGone, unless_gone
 from bytespike_runtime.http_client import HttpResponse
@@ -81,7 +83,7 @@ class Exchange:
         self._try: UpstreamTry | None = None
         self._trials = Trials(job, means.table(), means.channels)
         self._keep_alive = KEEP_ALIVE[job.dialect]
-        self._dropped: tuple[str, ...] = ()
+        self._losses: tuple[Loss, ...] = ()
         self._left: Ending | None = None
         self._error_type = ""
         self._arrived_s = time.monotonic()
@@ -156,7 +158,7 @@ class Exchange:
 
     async def _call(self, attempt: UpstreamTry, way: Passage) -> web.StreamResponse:
         lane, job = attempt.lane, self._job
-        self._dropped = way.dropped
+        self._losses = way.losses
         with self._vendor_time:
             response = await self._means.upstream.send(lane, way.call, way.body)
         attempt.status = response.status
@@ -377,8 +379,8 @@ class Exchange:
             "x-bytespike-attempts": str(self._trials.count),
             "x-bytespike-upstream-ms": f"{self._vendor_time.total_s * 1000:.3f}",
         }
-        if self._dropped:
-            headers["x-bytespike-dropped"] = ", ".join(self._dropped)
+        if self._losses:
+            headers["x-bytespike-dropped"] = dropped_header(self._losses)
         return headers
 
     def _opened(self) -> web.StreamResponse:

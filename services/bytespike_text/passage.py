@@ -19,6 +19,7 @@ from bytespike_protocols.custody import carries_wrapped
 from bytespike_protocols.errors import BadClientMessage
 from bytespike_protocols.ir import Dialect, Request
 from bytespike_protocols.json_array import ArraySplitter
+from bytespike_protocols.loss_policy.strict import require_lossless
 from bytespike_protocols.openai_chat.stream_usage import asks_for_usage, with_usage
 from bytespike_protocols.renaming import restored
 from bytespike_protocols.splice import replace_span, shallow
@@ -40,11 +41,11 @@ _STATEFUL = (b'"previous_response_id"', b'"conversation"', b'"background"')
 
 
 class Passage(Protocol):
-    """One lane's way there and back. ``dropped`` names what the vendor will not see."""
+    """One lane's way there and back. ``losses``: what the vendor will not see as it was meant."""
 
     call: Call
     body: bytes
-    dropped: tuple[str, ...]
+    losses: tuple[Loss, ...]
 
     def whole(self, body: bytes) -> bytes:
         """The answer in one piece, for the client. Raises ``BadUpstreamMessage``."""
@@ -74,7 +75,7 @@ class Relay:
     def __init__(self, lane: Lane, job: Job) -> None:
         self._job = job
         betas, dropped = split_betas(lane.channel, job.betas)
-        self.dropped = tuple(f"anthropic-beta.{beta}" for beta in dropped)
+        self.losses = _lost_betas(dropped)
         self._hides_usage = False
         self.body = self._body_for(lane)
         headers = job.headers
@@ -138,7 +139,12 @@ class Translation:
         self._request = _with_cap(job, lane)
         self._encoded = _encoded(lane, job, self._request)
         self.body = self._encoded.body
-        self.dropped = _dropped(self._encoded.losses, job)
+        self.losses = (*self._encoded.losses, *_lost_betas(job.betas))
+        if job.principal.strict:
+            try:
+                require_lossless(self.losses)
+            except BadClientMessage as error:
+                raise client_error(error) from None
         headers = [(name, value) for name, value in job.headers if name != "accept"]
         if lane.dialect is Dialect.ANTHROPIC:
             headers.append(("anthropic-version", _TRANSLATED_VERSION))
@@ -206,14 +212,8 @@ def _with_cap(job: Job, lane: Lane) -> Request:
     return request
 
 
-def _dropped(losses: tuple[Loss, ...], job: Job) -> tuple[str, ...]:
-    names = [loss.path for loss in losses if loss.verdict == "dropped"]
-    names += [f"anthropic-beta.{beta}" for beta in job.betas]
-    if names and job.principal.strict:
-        message = f"no provider of this model can be told all of this: {', '.join(names)}"
-        raise GatewayError(ErrorCode.UNSUPPORTED_FEATURE, message, param=names[0])
-    emulated = [f"{loss.path} (emulated)" for loss in losses if loss.verdict == "emulated"]
-    return (*names, *emulated)
+def _lost_betas(betas: tuple[str, ...]) -> tuple[Loss, ...]:
+    return tuple(Loss(f"anthropic-beta.{beta}") for beta in betas)
 
 
 def _refuse_state(lane: Lane, job: Job) -> None:
