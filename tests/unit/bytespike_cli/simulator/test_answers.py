@@ -207,3 +207,27 @@ async def test_the_prompt_cache_writes_then_reads_by_prefix(
         assert first.cache_creation is not None
         hour = first.cache_creation.ephemeral_1h_input_tokens
         assert (hour > 0) == (ttl == "1h")
+
+
+async def test_thinking_comes_back_as_it_was_given(sdk: anthropic.AsyncAnthropic) -> None:
+    first = await sdk.messages.create(**request("thinking"))
+    block = first.content[0].to_dict()
+
+    async def again(signature: str) -> None:
+        history = {"role": "assistant", "content": [{**block, "signature": signature}]}
+        await sdk.messages.create(**{**request("text"), "messages": [USER, history, USER]})
+
+    given = str(block["signature"])
+    await again(given)
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        await again(given[:-1] + ("A" if given[-1] != "A" else "B"))
+    assert "messages.1.content.0: Invalid `signature` in `thinking` block" in str(caught.value)
+
+
+async def test_structured_output_is_an_instance_of_its_schema(
+    sdk: anthropic.AsyncAnthropic,
+) -> None:
+    format_ = {"type": "json_schema", "schema": WEATHER["input_schema"]}
+    asked = {**request("text"), "output_config": {"format": format_}}
+    message = await sdk.messages.create(**asked)
+    assert message.content[0].to_dict()["text"] == '{"place":"sample","days":1}'
