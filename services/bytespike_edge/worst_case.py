@@ -16,7 +16,6 @@ from typing import NamedTuple
 from bytespike_contracts.catalogue import Model
 from bytespike_contracts.money import MicroUsd, Rates, TokenUsage, price
 from bytespike_edge.contents import Contents, read_contents
-from bytespike_edge.contents.quantities import ratio
 from bytespike_protocols.heads import Fields, Head
 from bytespike_protocols.ir import Dialect
 
@@ -77,8 +76,10 @@ def worst_case(
     contents = read_contents(dialect, fields)
     input_tokens = model.context_window
     if not contents.unmeasured:
-        text_tokens = ratio(body_bytes - contents.media_bytes, BYTES_PER_TOKEN)
-        input_tokens = min(text_tokens + _extra_tokens(contents, model), input_tokens)
+        tokens = -(-(body_bytes - contents.media_bytes) // BYTES_PER_TOKEN)
+        if vars(contents):
+            tokens += _extra_tokens(contents, model)
+        input_tokens = min(tokens, input_tokens)
     # Search results come on top of the window: they arrive in later steps, each billed again.
     input_tokens += (contents.searches + contents.lookups) * SEARCH_RESULT_TOKENS
     cap = model.max_output_tokens if head.max_tokens is None else head.max_tokens

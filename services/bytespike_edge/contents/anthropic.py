@@ -70,8 +70,8 @@ def note_contents(fields: Fields, contents: Contents) -> None:
 
 
 def _note_tools(tools: list[_Tool], contents: Contents) -> None:
-    contents.tools = bool(tools)
     for tool in tools:
+        contents.tools = True
         contents.add_cache(tool.cache_control)
         if tool.type is not None and tool.type.startswith("web_search_"):
             uses = DEFAULT_SEARCHES if tool.max_uses is None else max(0, tool.max_uses)

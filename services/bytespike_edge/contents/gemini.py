@@ -85,8 +85,8 @@ def note_contents(fields: Fields, contents: Contents) -> None:
         for tool in _each(_decode_tools(fields["tools"])):
             _note_tool(tool, contents)
     for name in ("cachedContent", "cached_content"):
-        # Named, not sent: the beginning of the prompt.
-        contents.unmeasured |= name in fields and memoryview(fields[name])[0] != ord("n")
+        if name in fields and memoryview(fields[name])[0] != ord("n"):
+            contents.unmeasured = True  # the beginning of the prompt: named, not sent
 
 
 def _each(values: list[T] | T | None) -> list[T]:

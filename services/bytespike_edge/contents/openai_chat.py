@@ -68,16 +68,11 @@ _decode_cache_control = msgspec.json.Decoder(CacheControl | None).decode
 def note_contents(fields: Fields, contents: Contents) -> None:
     """Raises what msgspec raises if a part that matters cannot be read."""
     for message in _decode_messages(fields["messages"]):
-        contents.add_cache(message.cache_control)
-        # Named, not sent: speech of an earlier answer.
-        contents.unmeasured |= message.audio is not None
-        if type(message.content) is list:
-            for part in message.content:
-                if type(part) is _Part:
-                    _note_part(part, contents)
+        _note_message(message, contents)
     if "tools" in fields:
         _note_tools(_decode_tools(fields["tools"]) or [], contents)
-    contents.tools |= "functions" in fields
+    if "functions" in fields:
+        contents.tools = True
     if "cache_control" in fields:
         contents.add_cache(_decode_cache_control(fields["cache_control"]))
     for switch in SEARCH_SWITCHES:
@@ -86,9 +81,19 @@ def note_contents(fields: Fields, contents: Contents) -> None:
             contents.searches += DEFAULT_SEARCHES
 
 
+def _note_message(message: _Message, contents: Contents) -> None:
+    contents.add_cache(message.cache_control)
+    if message.audio is not None:
+        contents.unmeasured = True  # speech of an earlier answer: named, not sent
+    if type(message.content) is list:
+        for part in message.content:
+            if type(part) is _Part:
+                _note_part(part, contents)
+
+
 def _note_tools(tools: list[_Tool], contents: Contents) -> None:
-    contents.tools |= bool(tools)
     for tool in tools:
+        contents.tools = True
         contents.add_cache(tool.cache_control)
         if tool.type not in _CLIENT_TOOLS:
             contents.searches += DEFAULT_SEARCHES

@@ -62,7 +62,8 @@ def note_contents(fields: Fields, contents: Contents) -> None:
                     _note_item(item, contents)
     for name in _KEPT:
         raw = fields.get(name)
-        contents.unmeasured |= raw is not None and memoryview(raw)[0] != ord("n")
+        if raw is not None and memoryview(raw)[0] != ord("n"):
+            contents.unmeasured = True
     if "tools" in fields:
         _note_tools(_decode_tools(fields["tools"]) or [], _tool_calls(fields), contents)
 
@@ -76,8 +77,8 @@ def _tool_calls(fields: Fields) -> int:
 
 
 def _note_tools(tools: list[_Tool], calls: int, contents: Contents) -> None:
-    contents.tools = bool(tools)
     for tool in tools:
+        contents.tools = True
         if tool.type in _CLIENT_TOOLS:
             continue
         if tool.type is not None and tool.type.startswith("web_search"):

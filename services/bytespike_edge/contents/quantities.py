@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["CacheControl", "Contents", "ratio"]
+__all__ = ["CacheControl", "Contents"]
 
 #: The densest pages seen: a page of plain prose, compressed. Scans are twenty times larger.
 BYTES_PER_PAGE = 3_000
@@ -39,39 +39,24 @@ class CacheControl(msgspec.Struct, gc=False):
 class Contents:
     """What a body holds besides text."""
 
-    __slots__ = (
-        "audio_s",
-        "cache_1h",
-        "cache_5m",
-        "images",
-        "large_images",
-        "lookups",
-        "media_bytes",
-        "pages",
-        "searches",
-        "tools",
-        "unmeasured",
-        "video_frames",
-    )
-
-    def __init__(self) -> None:
-        self.cache_5m = False
-        self.cache_1h = False
-        #: Bytes that are base64, not text.
-        self.media_bytes = 0
-        self.images = 0
-        #: Images to be looked at in their full resolution.
-        self.large_images = 0
-        self.pages = 0
-        self.audio_s = 0
-        #: With the sound that belongs to each.
-        self.video_frames = 0
-        #: Something whose size cannot be known here: it may fill the whole context.
-        self.unmeasured = False
-        self.tools = False
-        self.searches = 0
-        #: Steps of other tools that the vendor runs by itself.
-        self.lookups = 0
+    # Defaults of the class, because most bodies hold none of it: nothing is set for those.
+    cache_5m = False
+    cache_1h = False
+    #: Bytes that are base64, not text.
+    media_bytes = 0
+    images = 0
+    #: Images to be looked at in their full resolution.
+    large_images = 0
+    pages = 0
+    audio_s = 0
+    #: With the sound that belongs to each.
+    video_frames = 0
+    #: Something whose size cannot be known here: it may fill the whole context.
+    unmeasured = False
+    tools = False
+    searches = 0
+    #: Steps of other tools that the vendor runs by itself.
+    lookups = 0
 
     @classmethod
     def unreadable(cls, *, tools: bool) -> Contents:
@@ -118,7 +103,7 @@ class Contents:
             self.add_audio(encoded_bytes)
         elif kind.startswith("video/"):
             self.media_bytes += encoded_bytes
-            seconds = ratio(encoded_bytes * 3, 4 * VIDEO_BYTES_PER_S)
+            seconds = _ratio(encoded_bytes * 3, 4 * VIDEO_BYTES_PER_S)
             pace = max(1.0, min(MAX_FRAMES_PER_S, frames_per_s))
             self.video_frames += 1 + int(seconds * pace)
         elif not kind.startswith("text/") and kind != "application/json":
@@ -127,7 +112,7 @@ class Contents:
     def add_audio(self, encoded_bytes: int) -> None:
         """Sound in base64."""
         self.media_bytes += encoded_bytes
-        self.audio_s += ratio(encoded_bytes * 3, 4 * AUDIO_BYTES_PER_S)
+        self.audio_s += _ratio(encoded_bytes * 3, 4 * AUDIO_BYTES_PER_S)
 
     def add_reference(self, media_type: str) -> None:
         """Something the vendor has or fetches."""
@@ -161,7 +146,7 @@ class Contents:
         self.add_media(media_type, len(memoryview(data)))
 
 
-def ratio(amount: int, unit: int) -> int:
+def _ratio(amount: int, unit: int) -> int:
     """How many units hold ``amount``."""
     return -(-amount // unit)
 
