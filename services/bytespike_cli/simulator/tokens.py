@@ -5,7 +5,6 @@ will be charged.
 from __future__ import annotations
 
 __all__ = [
-    "AUDIO_BYTES_PER_TOKEN",
     "BYTES_PER_TOKEN",
     "DOCUMENT_BYTES_PER_TOKEN",
     "IMAGE_TOKENS",
@@ -19,10 +18,8 @@ BYTES_PER_TOKEN = 4
 #: Role markers and the like, for each message.
 MESSAGE_TOKENS = 3
 IMAGE_TOKENS = 1_600
-#: Base64 characters of a document a token; pages hold far more bytes than words.
+#: Base64 characters of a document or recording a token; they hold far more bytes than words.
 DOCUMENT_BYTES_PER_TOKEN = 100
-#: Base64 characters of audio a token.
-AUDIO_BYTES_PER_TOKEN = 100
 
 
 def bytes_tokens(size: int) -> int:
