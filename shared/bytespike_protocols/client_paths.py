@@ -265,6 +265,10 @@ def client_path(request: Request, path: str) -> str:
     """The client's path of what encoders call ``path``; extras are the client's already."""
     if any(path == extra.path for extra in _extras(request)):
         return path
+    return _told_path(request, path)
+
+
+def _told_path(request: Request, path: str) -> str:
     names = _NAMES[request.dialect]
     root, _, rest = path.partition("[")
     index, _, field = rest.partition("]")
@@ -419,8 +423,9 @@ def _told(
     """Each path once; what was both dropped and emulated counts as dropped."""
     verdicts: dict[str, Literal["dropped", "emulated"]] = {}
     for loss in losses:
-        path, verdict = placeless(client_path(request, loss.path)), loss.verdict
-        extra = extras.get(loss.path)
+        # Both may be as many as the body has room for: no search through one for each of the other.
+        extra, verdict = extras.get(loss.path), loss.verdict
+        path = placeless(loss.path if extra is not None else _told_path(request, loss.path))
         if extra is not None and is_idle(request.dialect, extra):
             continue
         if extra is not None and is_emulated(request.dialect, extra):

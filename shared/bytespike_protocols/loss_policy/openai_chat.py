@@ -36,6 +36,13 @@ ROWS: Final[tuple[Row, ...]] = (
         note="said by the user where the model has no instructions in mid-conversation",
     ),
     row(_CLIENT, "messages[].role", "exact exact mapped", case="user, assistant"),
+    row(
+        _CLIENT,
+        "messages[]",
+        "refused exact mapped",
+        case="the model's at the end",
+        note="Claude from 4.6 on does not go on from it",
+    ),
     row(_CLIENT, "messages[].name", "dropped dropped dropped"),
     row(_CLIENT, "messages[].content", "mapped exact mapped"),
     row(_CLIENT, "messages[].content[].text", "exact mapped exact"),

@@ -35,6 +35,13 @@ ROWS: Final[tuple[Row, ...]] = (
         note="said by the user where the model has no instructions in mid-conversation",
     ),
     row(_CLIENT, "input[].role", "mapped mapped mapped", case="user, assistant"),
+    row(
+        _CLIENT,
+        "input[]",
+        "refused mapped mapped",
+        case="the model's at the end",
+        note="Claude from 4.6 on does not go on from it",
+    ),
     row(_CLIENT, "input[].content", "mapped exact mapped"),
     row(_CLIENT, "input[].content[].text", "exact mapped exact"),
     row(_CLIENT, "input[].content[].annotations", "dropped dropped dropped", case="not empty"),

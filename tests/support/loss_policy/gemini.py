@@ -79,6 +79,7 @@ SERVER_TOOLS = (
 SAMPLES: dict[tuple[str, str], Sample] = {
     ("contents", ""): Sample(TALK["contents"], PLAIN, other=PLAIN["contents"]),
     ("contents[].role", ""): Sample("model", TALK, at="contents[1].role", other="user"),
+    ("contents[]", "the model's at the end"): Sample(said("model", text("yes")), PLAIN),
     ("contents[].parts[].text", ""): Sample("words", PLAIN, other="others"),
     ("contents[].parts[].inlineData", "image"): Sample(
         {"inlineData": PNG}, PLAIN, at="contents[].parts[]"

@@ -73,6 +73,7 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("messages[].role", "user, assistant"): Sample(
         "assistant", TALK, at="messages[1].role", other="user"
     ),
+    ("messages[]", "the model's at the end"): Sample(said("assistant", "yes"), PLAIN),
     ("messages[].name", ""): Sample("ann", PLAIN),
     ("messages[].content", ""): Sample("words", PLAIN, other="others"),
     ("messages[].content[].text", ""): Sample("words", PLAIN, other="others"),

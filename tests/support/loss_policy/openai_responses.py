@@ -60,6 +60,7 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("input[].role", "user, assistant"): Sample(
         TALK["input"], TALK, at="input", other=[HI, said("user", text("yes")), HI]
     ),
+    ("input[]", "the model's at the end"): Sample(YES, PLAIN),
     ("input[].content", ""): Sample("words", PLAIN, other="others"),
     ("input[].content[].text", ""): Sample("words", PLAIN, other="others"),
     ("input[].content[].annotations", "not empty"): Sample(

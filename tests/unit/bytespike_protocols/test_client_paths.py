@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -78,3 +79,56 @@ def test_the_same_dialect_keeps_what_others_refuse() -> None:
     kept = translate(Dialect.OPENAI_RESPONSES, CODECS[Dialect.OPENAI_RESPONSES], body)
     assert json.loads(kept.body)["previous_response_id"] == "resp_1"
     assert kept.losses == ()
+
+
+def test_losses_that_lose_nothing_are_judged_one_by_one() -> None:
+    parts = [{"text": "a", "thought": False}, {"text": "b", "thought": False}]
+    body = {
+        "contents": [{"role": "user", "parts": parts}],
+        "systemInstruction": {"role": "system", "parts": [{"text": "c"}]},
+        "store": True,
+    }
+    encoded = translate(Dialect.GEMINI, CODECS[Dialect.OPENAI_CHAT], body)
+    assert encoded.losses == (Loss("store"),)
+
+
+def test_tools_the_model_may_use_reach_responses_and_come_back() -> None:
+    body = {
+        "model": "m",
+        "input": "hi",
+        "tools": [{"type": "function", "name": name} for name in "fg"],
+        "tool_choice": {
+            "type": "allowed_tools",
+            "mode": "auto",
+            "tools": [{"type": "function", "name": "f"}],
+        },
+    }
+    own = translate(Dialect.OPENAI_RESPONSES, CODECS[Dialect.OPENAI_RESPONSES], body)
+    assert json.loads(own.body)["tool_choice"] == body["tool_choice"]
+    chat = translate(Dialect.OPENAI_RESPONSES, CODECS[Dialect.OPENAI_CHAT], body)
+    assert json.loads(chat.body)["tool_choice"]["allowed_tools"]["mode"] == "auto"
+    assert chat.losses == ()
+
+
+def test_the_work_is_in_proportion_to_the_body() -> None:
+    """Twice as many unknown fields and unsayable ones are twice the work, not four times."""
+
+    def comparisons(count: int) -> int:
+        marked = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+        body: dict[str, Any] = {f"field_{index}": 1 for index in range(count)}
+        body |= {"model": "m", "max_tokens": 5}
+        body["messages"] = [{"role": "user", "content": [marked] * count}]
+        calls = 0
+
+        def count_calls(_frame: Any, event: str, _what: Any) -> None:
+            nonlocal calls
+            calls += event in {"call", "c_call"}
+
+        sys.setprofile(count_calls)
+        try:
+            translate(Dialect.ANTHROPIC, CODECS[Dialect.GEMINI], body)
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert comparisons(400) < 2.5 * comparisons(200)
