@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.integration.edge.surfaces import MODEL, SURFACES, Surface
 from tests.integration.edge.surroundings import EdgeUnderTest, message, running_edge
 
 #: After this nothing more is coming: the edge is in this very process.
@@ -66,6 +67,21 @@ async def test_no_byte_anywhere_in_a_head_is_an_internal_error(
     assert answered >= 200, "most bytes end in an answer, not in silence"
 
 
+async def test_no_byte_in_a_models_name_is_an_internal_error(edge: EdgeUnderTest) -> None:
+    key, _ = await edge.ledger.key()
+    answered = 0
+    for byte in (*every_byte, *(b"%%%02X" % value for value in range(256))):
+        raw = (
+            b"POST /v1beta/models/x%s:generateContent HTTP/1.1\r\nhost: x\r\nx-api-key: %s\r\n"
+            b"content-length: 17\r\nconnection: close\r\n\r\n"
+            b'{"contents":[{}]}'
+        ) % (byte, key.encode())
+        found = await statuses(edge, raw)
+        assert all(400 <= status < 500 for status in found), (byte, found)
+        answered += len(found)
+    assert answered >= 450, "most bytes end in an answer, not in silence"
+
+
 async def test_odd_targets_are_answered(edge: EdgeUnderTest) -> None:
     for target in ("*", "http://elsewhere/v1/nothing", "elsewhere:443", "//v1/messages", "/%00"):
         for method in ("GET", "OPTIONS", "CONNECT"):
@@ -114,30 +130,43 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=8,
 )
+config = st.fixed_dictionaries(
+    {}, optional={"maxOutputTokens": json_values, "candidate_count": json_values}
+)
+#: Every top-level field that the edge looks at in any dialect.
 fields = st.fixed_dictionaries(
     {},
     optional={
-        "model": st.just("claude-sonnet-4-5") | json_values,
+        "model": st.just(MODEL) | json_values,
         "max_tokens": st.just(10) | json_values,
+        "max_output_tokens": json_values,
+        "n": json_values,
         "messages": json_values,
+        "input": json_values,
+        "contents": json_values,
+        "generationConfig": config | json_values,
         "stream": json_values,
         "tools": json_values,
         "system": json_values,
+        "web_search_options": json_values,
+        "previous_response_id": json_values,
     },
 )
 
 
 @settings(
-    max_examples=150,
+    max_examples=300,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(body=fields)
+@given(surface=st.sampled_from(SURFACES), body=fields, named=st.booleans())
 async def test_any_json_body_is_relayed_or_refused_with_a_reason(
-    edge: EdgeUnderTest, body: dict[str, object]
+    edge: EdgeUnderTest, surface: Surface, body: dict[str, object], named: bool
 ) -> None:
     key, _ = await edge.ledger.key()
-    reply = await edge.messages(key, msgspec.json.encode(body))
+    # Half of them are good enough to get beyond the head.
+    body = {**body, **msgspec.json.decode(surface.body())} if named else body
+    reply = await edge.call("POST", surface.target(), key=key, body=msgspec.json.encode(body))
     assert reply.status in (200, 400, 402, 404)
     if reply.status != 200:
         assert reply.error["message"]

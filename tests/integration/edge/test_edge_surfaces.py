@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import msgspec
 import pytest
@@ -143,9 +144,7 @@ async def test_without_a_cap_the_models_own_is_held(edge: EdgeUnderTest, surface
         ("stream-sse", {"generation_config": {"candidate_count": 4, "max_output_tokens": 10}}),
     ],
 )
-async def test_each_candidate_is_held(
-    edge: EdgeUnderTest, name: str, more: dict[str, object]
-) -> None:
+async def test_each_candidate_is_held(edge: EdgeUnderTest, name: str, more: dict[str, Any]) -> None:
     (surface,) = (s for s in PAID if s.name == name)
     key, _ = await edge.ledger.key()
     body = surface.body(**more)
