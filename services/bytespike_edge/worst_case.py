@@ -42,6 +42,8 @@ FRAME_TOKENS = 280 + AUDIO_TOKENS_PER_S
 #: The vendor's own instructions for using tools, added to any request that declares some
 #: (published per model: 264 to 530).
 TOOL_PROMPT_TOKENS = 530
+#: The same for each tool of the vendor's own design that the client runs (recorded: up to 1,240).
+KNOWN_TOOL_TOKENS = 1_500
 #: What one search adds to the input: some ten results, each an excerpt of a page.
 SEARCH_RESULT_TOKENS = 4_000
 
@@ -97,6 +99,7 @@ def _extra_tokens(contents: Contents, model: Model) -> int:
     tokens = contents.images * usual + contents.pages * PAGE_TOKENS
     tokens += contents.large_images * max(usual, LARGE_IMAGE_TOKENS)
     tokens += contents.audio_s * AUDIO_TOKENS_PER_S + contents.video_frames * FRAME_TOKENS
+    tokens += contents.known_tools * KNOWN_TOOL_TOKENS
     return tokens + TOOL_PROMPT_TOKENS if contents.tools else tokens
 
 

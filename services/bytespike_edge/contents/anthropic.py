@@ -16,6 +16,10 @@ from bytespike_protocols.heads import Fields
 
 __all__ = ["note_contents"]
 
+#: How the types of tools begin that the vendor has designed and the client runs; the vendor runs
+#: all others by itself, in steps of its own.
+_CLIENT_TOOLS = ("bash_", "computer_", "memory_", "text_editor_")
+
 
 # Views of the parts that matter; everything they do not name is skipped, not checked. Where the
 # vendor allows several shapes, so do they. They live for one call and form no cycles: no gc.
@@ -51,6 +55,7 @@ class _Tool(msgspec.Struct, gc=False):
 _decode_turns = msgspec.json.Decoder(list[_Turn]).decode
 _decode_system = msgspec.json.Decoder(str | list[_Block | str] | None).decode
 _decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
+_decode_servers = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 _decode_cache_control = msgspec.json.Decoder(CacheControl | None).decode
 
 
@@ -65,6 +70,8 @@ def note_contents(fields: Fields, contents: Contents) -> None:
             _note_blocks(system, contents)
     if "tools" in fields:
         _note_tools(_decode_tools(fields["tools"]) or [], contents)
+    if "mcp_servers" in fields and _decode_servers(fields["mcp_servers"]):
+        contents.lookups += DEFAULT_SEARCHES
     if "cache_control" in fields:
         contents.add_cache(_decode_cache_control(fields["cache_control"]))
 
@@ -73,9 +80,15 @@ def _note_tools(tools: list[_Tool], contents: Contents) -> None:
     for tool in tools:
         contents.tools = True
         contents.add_cache(tool.cache_control)
-        if tool.type is not None and tool.type.startswith("web_search_"):
-            uses = DEFAULT_SEARCHES if tool.max_uses is None else max(0, tool.max_uses)
+        if tool.type is None or tool.type == "custom":
+            continue
+        uses = DEFAULT_SEARCHES if tool.max_uses is None else max(0, tool.max_uses)
+        if tool.type.startswith("web_search_"):
             contents.searches += uses
+        elif tool.type.startswith(_CLIENT_TOOLS):
+            contents.known_tools += 1
+        else:
+            contents.lookups += uses
 
 
 def _note_blocks(blocks: list[_Block | str], contents: Contents) -> None:

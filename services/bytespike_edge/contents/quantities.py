@@ -54,6 +54,8 @@ class Contents:
     #: Something whose size cannot be known here: it may fill the whole context.
     unmeasured = False
     tools = False
+    #: Tools the vendor has designed and the client runs; they come with instructions of their own.
+    known_tools = 0
     searches = 0
     #: Steps of other tools that the vendor runs by itself.
     lookups = 0
@@ -112,7 +114,8 @@ class Contents:
     def add_audio(self, encoded_bytes: int) -> None:
         """Sound in base64."""
         self.media_bytes += encoded_bytes
-        self.audio_s += _ratio(encoded_bytes * 3, 4 * AUDIO_BYTES_PER_S)
+        # A second more, since the shortest sounds are rounded up.
+        self.audio_s += 1 + _ratio(encoded_bytes * 3, 4 * AUDIO_BYTES_PER_S)
 
     def add_reference(self, media_type: str) -> None:
         """Something the vendor has or fetches."""

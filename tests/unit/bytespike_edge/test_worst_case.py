@@ -13,6 +13,7 @@ from bytespike_contracts.money import Rates, price
 from bytespike_edge.contents.quantities import DEFAULT_SEARCHES, MAX_PAGES
 from bytespike_edge.worst_case import (
     IMAGE_TOKENS,
+    KNOWN_TOOL_TOKENS,
     PAGE_TOKENS,
     SEARCH_RESULT_TOKENS,
     TOOL_PROMPT_TOKENS,
@@ -156,6 +157,28 @@ def test_web_searches_count_as_uses_and_as_input(max_uses: int | None, searches:
     assert found.usage.web_searches == searches
     expected = text_tokens(data) + TOOL_PROMPT_TOKENS + searches * SEARCH_RESULT_TOKENS
     assert found.input_tokens == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "lookups"),
+    [
+        ({"tools": [{"type": "web_fetch_20250910"}]}, DEFAULT_SEARCHES),
+        ({"tools": [{"type": "web_fetch_20250910", "max_uses": 2}]}, 2),
+        ({"tools": [{"type": "code_execution_20260120"}]}, DEFAULT_SEARCHES),
+        ({"tools": [{"type": "custom", "name": "web_fetch_1"}]}, 0),
+        ({"tools": [{"type": "bash_20250124"}]}, 0),
+        ({"mcp_servers": [{"type": "url", "url": "https://x"}]}, DEFAULT_SEARCHES),
+        ({"mcp_servers": []}, 0),
+    ],
+)
+def test_what_the_vendors_own_tools_find_comes_on_top(fields: dict[str, Any], lookups: int) -> None:
+    data = body(**fields)
+    (tool,) = fields.get("tools", [{}])
+    prompt = TOOL_PROMPT_TOKENS if tool else 0
+    prompt += KNOWN_TOOL_TOKENS if tool.get("type", "").startswith("bash_") else 0
+    found = bound(data)
+    assert found.input_tokens == text_tokens(data) + prompt + lookups * SEARCH_RESULT_TOKENS
+    assert found.usage.web_searches == 0
 
 
 @pytest.mark.parametrize(
