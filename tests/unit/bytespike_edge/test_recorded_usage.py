@@ -57,7 +57,7 @@ def exchanges() -> Iterator[Exchange]:
         if not c.counts_tokens
     ]
     found += [
-        (c.id, Dialect.OPENAI_CHAT, c.request, c.sse and c.sse.encode(), c.body)
+        (c.id, Dialect.OPENAI_CHAT, c.request, as_bytes(c.sse), c.body)
         for c in chat_corpus.requests()
     ]
     found += [
@@ -65,13 +65,16 @@ def exchanges() -> Iterator[Exchange]:
         for c in responses_corpus.CASES
     ]
     found += [
-        (c.id, Dialect.GEMINI, c.request, c.sse and c.sse.encode(), c.body)
-        for c in gemini_corpus.requests()
+        (c.id, Dialect.GEMINI, c.request, as_bytes(c.sse), c.body) for c in gemini_corpus.requests()
     ]
     for name, dialect, request, stream, body in found:
         usage = reported(dialect, stream, body)
         if request is not None and usage is not None and usage.prompt_tokens:
             yield Exchange(name, dialect, json.dumps(request, ensure_ascii=False).encode(), usage)
+
+
+def as_bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
 
 
 def reported(dialect: Dialect, stream: bytes | None, body: Any) -> Usage | None:
