@@ -20,6 +20,7 @@ from bytespike_contracts.catalogue import Catalogue, Model
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.money import Rates
 from bytespike_contracts.principal import Reading
+from bytespike_edge.contents import read_contents
 from bytespike_edge.model_access import permitted_model
 from bytespike_edge.routes import Match
 from bytespike_edge.worst_case import WorstCase, worst_case
@@ -80,6 +81,7 @@ def make_offer(body: bytes, *, match: Match, query: str, catalogue: Catalogue, g
         called=_spelling(called, model),
         stream=streams or head.stream,
         framing=_framing(query) if streams else "sse",
+        text_bytes=bound.text_bytes,
     )
     return Offer(reading=reading, rates=rates, price_revision=catalogue.revision, bound=bound)
 
@@ -88,10 +90,16 @@ def read_counted(body: bytes, *, match: Match, catalogue: Catalogue, group: str)
     """What there is to know of a body whose tokens are to be counted; raises as
     :func:`make_offer`.
     """
-    _, span, head = _read(body, match, _COUNTED)
+    fields, span, head = _read(body, match, _COUNTED)
     called = match.model or head.model
     model = permitted_model(called, catalogue=catalogue, group=group)
-    return Reading(model=model.id, model_span=span, called=_spelling(called, model))
+    media_bytes = read_contents(match.route.dialect, fields).media_bytes
+    return Reading(
+        model=model.id,
+        model_span=span,
+        called=_spelling(called, model),
+        text_bytes=len(body) - media_bytes,
+    )
 
 
 def _read(

@@ -49,10 +49,13 @@ SEARCH_RESULT_TOKENS = 4_000
 
 
 class WorstCase(NamedTuple):
-    """The upper bound of a request: ``usage`` priced at the rates it was estimated for."""
+    """The upper bound of a request: ``usage`` priced at the rates it was estimated for.
+    ``text_bytes`` is the body less its media.
+    """
 
     usage: TokenUsage
     amount_uusd: MicroUsd
+    text_bytes: int
 
     @property
     def input_tokens(self) -> int:
@@ -77,8 +80,9 @@ def worst_case(
     """
     contents = read_contents(dialect, fields)
     input_tokens = model.context_window
+    text_bytes = body_bytes - contents.media_bytes
     if not contents.unmeasured:
-        tokens = -(-(body_bytes - contents.media_bytes) // BYTES_PER_TOKEN)
+        tokens = -(-text_bytes // BYTES_PER_TOKEN)
         if vars(contents):
             tokens += _extra_tokens(contents, model)
         input_tokens = min(tokens, input_tokens)
@@ -90,7 +94,7 @@ def worst_case(
         output_tokens=min(cap, model.context_window) * head.candidates,
         web_searches=contents.searches,
     )
-    return WorstCase(usage, price(usage, rates))
+    return WorstCase(usage, price(usage, rates), text_bytes)
 
 
 def _extra_tokens(contents: Contents, model: Model) -> int:

@@ -129,7 +129,7 @@ async def test_counting_tokens_holds_nothing_and_works_without_money(edge: EdgeU
     assert reply.json() == {"input_tokens": 3}
     assert edge.router.last.principal.grant is None
     assert edge.router.last.principal.reading == Reading(
-        model="claude-sonnet-4-5", model_span=(9, 28)
+        model="claude-sonnet-4-5", model_span=(9, 28), text_bytes=72
     )
     assert "x-estimated-credits" not in reply.headers
     assert (await edge.ledger.state(record)).slots_in_use == 0

@@ -82,12 +82,16 @@ async def test_googles(edge: EdgeUnderTest, base: str, version: str | None) -> N
         found = await models.generate_content(model=MODEL, contents="Hello")
         assert found.text == "hi"
         assert edge.router.last.line == "POST /v1beta/generateContent HTTP/1.1"
-        assert reading(edge) == Reading(model=MODEL, model_span=None)
+        assert reading(edge) == Reading(
+            model=MODEL, model_span=None, text_bytes=len(edge.router.last.body)
+        )
         edge.router.answer = sse(b"data: " + GENERATED + b"\r\n\r\n")
         stream = await models.generate_content_stream(model=f"models/{MODEL}", contents="Hello")
         assert [chunk.text async for chunk in stream] == ["hi"]
         assert edge.router.last.line == "POST /v1beta/streamGenerateContent?alt=sse HTTP/1.1"
-        assert reading(edge) == Reading(model=MODEL, model_span=None, stream=True)
+        assert reading(edge) == Reading(
+            model=MODEL, model_span=None, stream=True, text_bytes=len(edge.router.last.body)
+        )
         edge.router.answer = whole(b'{"totalTokens":3}')
         counted = await models.count_tokens(model=MODEL, contents="Hello")
         assert counted.total_tokens == 3

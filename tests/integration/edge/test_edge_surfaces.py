@@ -63,6 +63,7 @@ async def test_the_router_gets_the_bytes_and_what_was_read_in_them(
         called=ALIAS,
         stream=surface.streams,
         framing=surface.framing,
+        text_bytes=len(body),
     )
     if surface.paid:
         assert principal.grant is not None
@@ -241,7 +242,8 @@ async def test_every_spelling_of_a_google_path_is_one_route(
             reply = await edge.call("POST", path, body=body)
             assert reply.status == 200, path
             assert edge.router.last.line == "POST /v1beta/generateContent?x=1 HTTP/1.1"
-            assert edge.router.last.principal.reading == Reading(model=MODEL, model_span=None)
+            read = Reading(model=MODEL, model_span=None, text_bytes=len(body))
+            assert edge.router.last.principal.reading == read
 
 
 @pytest.mark.parametrize("query", ["alt=sse", "x=1&alt=sse", "alt=%73se", "alt=sse&key=stray"])
