@@ -6,7 +6,6 @@ waits: whatever happens, its hold is finished and its usage event is written exa
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
 from collections.abc import Callable
@@ -114,11 +113,13 @@ class Exchange:
             if self._job.reading.stream:
                 self._means.metrics.streams.dec()
             self.answer = self._give_up() if response is None else response
-            self._report(self.answer.status)
-        if self._settlement is not None and not self._job.reading.stream:
-            # Whoever has the answer may ask again at once and must find the slot and the money of
-            # this call free: the order to free them leaves with this turn of the loop.
-            await asyncio.sleep(0)
+            try:
+                if self._settlement is not None and not self._job.reading.stream:
+                    # Whoever has the answer may ask again at once, and finds the slot and the money
+                    # of this call free.
+                    await self._settlement.freed()
+            finally:
+                self._report(self.answer.status)
 
     async def _serve(self) -> web.StreamResponse:
         try:

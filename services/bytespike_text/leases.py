@@ -56,8 +56,8 @@ class Holds:
         clears the hold.
 
         A client that has its answer may ask again at once, and its slot and money must be free by
-        then, so the order leaves for Redis before the answer's last byte for the client:
-        ``at_once``, or with the end of this loop turn, for which the caller then waits.
+        then: either the answer waits for ``then``, or ``at_once`` makes sure that the order has
+        left for Redis when this returns.
         """
 
         def finished(error: Exception | None) -> None:

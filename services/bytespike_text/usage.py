@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -101,8 +102,10 @@ class Settlement:
         "_books",
         "_dialect",
         "_grant",
+        "_let_go_of",
         "_position",
         "_reading",
+        "_waiting",
         "attempts",
         "charge_uusd",
         "ending",
@@ -117,6 +120,8 @@ class Settlement:
         self._reading = reading
         self._books = books
         self._position: Position | None = None
+        self._let_go_of = False
+        self._waiting: asyncio.Future[None] | None = None
         self.attempts: list[Attempt] = []
         self.ending: Ending | None = None
         self.charge_uusd = MicroUsd(0)
@@ -138,14 +143,23 @@ class Settlement:
             self.charge_uusd = MicroUsd(0)
             self._books.metrics.spool_refusals.inc()
             _log.error("usage event lost", request_id=event.request_id, reason=str(error))
-        # A stream's last bytes do not wait for the end of the loop turn; a whole answer does.
+        # A stream's last bytes do not wait for :meth:`freed`; a whole answer does.
         self._books.holds.finish(
             event.request_id, self.charge_uusd, at_once=self._reading.stream, then=self._let_go
         )
         self._count(ending)
 
+    async def freed(self) -> None:
+        """Wait until slot and money are free for the client's next call (or Redis cannot say)."""
+        if self.ending is not None and not self._let_go_of:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+
     def _let_go(self) -> None:
         """The hold is finished and the event may go: the ledger must never see them reversed."""
+        self._let_go_of = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
         if self._position is not None:
             self._books.spool.release(self._position)
             self._books.publisher.notify()

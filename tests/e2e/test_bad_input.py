@@ -138,8 +138,8 @@ async def test_31_mib_go_through(gateway: Gateway, customer: Customer) -> None:
     [
         ("GET", "/v1/messages/batches", "anthropic"),
         ("POST", "/v1/messages/nonsense", "anthropic"),
-        ("POST", "/v1beta/models/x:generateContent", "google"),
-        ("POST", "/v1/models/x%3AgenerateContent", "google"),
+        ("POST", "/v1beta/models/x:embedContent", "google"),
+        ("POST", "/v1/models/x%3AbatchGenerateContent", "google"),
         ("POST", "/v1/chat/nonsense", "openai"),
         ("GET", "/", "openai"),
     ],
