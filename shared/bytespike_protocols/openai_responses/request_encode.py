@@ -22,6 +22,7 @@ from bytespike_protocols.openai_responses.knobs_encode import (
     encode_tool_choice,
     encode_tools,
 )
+from bytespike_protocols.openai_responses.models import may_reason
 from bytespike_protocols.openai_responses.names import NAMES
 from bytespike_protocols.openai_responses.request_decode import ENCRYPTED_STATE, LOGPROBS
 from bytespike_protocols.renaming import rename_tools
@@ -75,9 +76,11 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     body |= _encode_knobs(request, losses)
     # Never to store is this gateway's side of a translation, so state must travel with the answer.
     body["store"] = False
-    body["include"] = [ENCRYPTED_STATE]
+    include = [ENCRYPTED_STATE] if may_reason(model) else []
     if request.sampling.logprobs and own:
-        body["include"].append(LOGPROBS)
+        include.append(LOGPROBS)
+    if include:
+        body["include"] = include
     if request.stream:
         body["stream"] = True
     for extra in request.extras:
@@ -175,7 +178,7 @@ def _place(body: dict[str, Any], extra: Extra) -> bool:
     """Write an extra back; False if what it belonged to is not there any more."""
     match = _PLACE.fullmatch(extra.path)
     if match is None and extra.path == "include":
-        body["include"] += msgspec.json.decode(extra.value)
+        body["include"] = body.get("include", []) + msgspec.json.decode(extra.value)
         return True
     target = body if match is None else _target(body, match)
     if target is None:
