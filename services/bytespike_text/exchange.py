@@ -298,8 +298,9 @@ class Exchange:
         self._error_type = error.code.value
         if self._client.committed:
             return self._break_off(error)
-        self._settle(_failed(error.status, self._error_type))
-        return refusal(error, self._request_id, dialect=self._job.dialect, headers=self._headers())
+        told = refusal(error, self._request_id, dialect=self._job.dialect, headers=self._headers())
+        self._settle(_failed(told.status, self._error_type))
+        return told
 
     def _break_off(self, error: GatewayError) -> web.StreamResponse:
         """The stream cannot be brought to its end: say so where the framing allows it, and close

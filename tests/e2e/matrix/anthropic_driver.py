@@ -125,5 +125,7 @@ def _reply(message: Message, headers: Mapping[str, str]) -> Reply:
         ),
         model=message.model,
         headers=headers,
-        native=[{"role": "assistant", "content": [b.model_dump(exclude_unset=True) for b in blocks]}],
+        native=[
+            {"role": "assistant", "content": [b.model_dump(exclude_unset=True) for b in blocks]}
+        ],
     )

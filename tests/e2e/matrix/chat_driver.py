@@ -10,6 +10,7 @@ import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tests.e2e.matrix.model import (
+    FILE_NAME,
     Ask,
     Call,
     Client,
@@ -54,7 +55,7 @@ class ChatDriver:
             if mime_type.startswith("image/"):
                 parts.append({"type": "image_url", "image_url": {"url": url}})
             else:
-                parts.append({"type": "file", "file": {"filename": "it.pdf", "file_data": url}})
+                parts.append({"type": "file", "file": {"filename": FILE_NAME, "file_data": url}})
         parts.append({"type": "text", "text": text})
         return [{"role": "user", "content": parts}]
 
@@ -158,13 +159,19 @@ def _reply(completion: ChatCompletion, headers: Mapping[str, str]) -> Reply:
     message = choice.message
     extra = message.model_extra or {}
     details = extra.get("reasoning_details") or []
+    state = [str(detail.get("signature") or detail.get("data")) for detail in details]
+    # Google's own layer for this dialect keeps signatures of calls here.
+    google = [
+        (call.model_extra or {}).get("extra_content", {}) for call in message.tool_calls or ()
+    ]
+    state += [found["google"]["thought_signature"] for found in google if found]
     usage = completion.usage
     assert usage is not None
     prompt, output = usage.prompt_tokens_details, usage.completion_tokens_details
     return Reply(
         text=message.content or "",
         thoughts=extra.get("reasoning_content") or "",
-        state=tuple(str(detail.get("signature") or detail.get("data")) for detail in details),
+        state=tuple(state),
         calls=tuple(
             Call(call.id, call.function.name, json.loads(call.function.arguments))
             for call in message.tool_calls or ()

@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 from bytespike_contracts.money import TokenUsage
 
 __all__ = [
+    "DIALECTS",
+    "FILE_NAME",
     "Ask",
     "Call",
     "Client",
-    "DIALECTS",
     "Dialect",
     "Driver",
     "Failure",
@@ -25,6 +26,8 @@ __all__ = [
 
 Dialect = Literal["anthropic", "openai_chat", "openai_responses", "gemini"]
 DIALECTS: tuple[Dialect, ...] = ("anthropic", "openai_chat", "openai_responses", "gemini")
+#: What documents are called where they have names.
+FILE_NAME = "it.pdf"
 Stop = Literal["end", "stop_sequence", "max_tokens", "calls", "refusal"]
 
 
@@ -112,6 +115,8 @@ class Driver(Protocol):
     refused: type[Exception]
     failed: type[Exception]
     broken: type[Exception]
+
+    def __init__(self, url: str) -> None: ...
 
     def user(self, text: str, *media: Media) -> list[Any]:
         """A user's turn as history items."""

@@ -10,6 +10,7 @@ import openai
 from openai.types.responses import Response
 
 from tests.e2e.matrix.model import (
+    FILE_NAME,
     Ask,
     Call,
     Client,
@@ -52,7 +53,7 @@ class ResponsesDriver:
             if mime_type.startswith("image/"):
                 parts.append({"type": "input_image", "image_url": url, "detail": "auto"})
             else:
-                parts.append({"type": "input_file", "filename": "it.pdf", "file_data": url})
+                parts.append({"type": "input_file", "filename": FILE_NAME, "file_data": url})
         parts.append({"type": "input_text", "text": text})
         return [{"role": "user", "content": parts}]
 

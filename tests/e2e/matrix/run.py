@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from tests.e2e.matrix.scenarios import OUTPUTS, SCENARIOS, Scenario
 from tests.support.gateway import Customer, Gateway, Row, eventually
 from tests.support.simulator import Seen
 
-__all__ = ["CELLS", "CELL_HEADER", "Cell", "Outcome", "drivers", "run_cells"]
+__all__ = ["CELLS", "CELL_HEADER", "DRIVERS", "Cell", "Outcome", "run_cells"]
 
 #: Passed on to the vendor by both services here, so that its record can be told apart by cell.
 CELL_HEADER = "x-matrix-cell"
@@ -75,22 +75,19 @@ class Outcome:
     rows: list[Row] = field(default_factory=list)
 
 
-def drivers(url: str) -> dict[Dialect, Driver]:
-    """All four, on one gateway."""
-    made: Sequence[Driver] = (
-        AnthropicDriver(url),
-        ChatDriver(url),
-        ResponsesDriver(url),
-        GeminiDriver(url),
-    )
-    return {driver.dialect: driver for driver in made}
+DRIVERS: Mapping[Dialect, type[Driver]] = {
+    "anthropic": AnthropicDriver,
+    "openai_chat": ChatDriver,
+    "openai_responses": ResponsesDriver,
+    "gemini": GeminiDriver,
+}
 
 
 async def run_cells(gateway: Gateway, cells: Iterable[Cell]) -> dict[Cell, Outcome]:
     """Run every cell once with a key of its own, and wait once for all to be settled."""
     wanted = list(dict.fromkeys(cells))
     payer = await gateway.org(usd="10000", concurrency=1000)
-    by_dialect = drivers(gateway.urls[0])
+    by_dialect = {dialect: driver(gateway.urls[0]) for dialect, driver in DRIVERS.items()}
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(cell: Cell) -> tuple[Outcome, Customer]:

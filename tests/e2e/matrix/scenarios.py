@@ -17,7 +17,9 @@ IMAGE = Media(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk8M9QDwADhgGAWjR9awAAAABJRU5E"
     "rkJggg==",
 )
-_PDF_TEXT = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n" + b"% river\n" * 60 + b"%%EOF\n"
+_PDF_TEXT = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n" + b"% river\n" * 60 + b"%%EOF\n"
+)
 PDF = Media("application/pdf", base64.b64encode(_PDF_TEXT).decode())
 
 _WEATHER = ToolSpec(
