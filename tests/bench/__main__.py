@@ -11,10 +11,10 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import scenarios
+from tests.bench import dialects, scenarios
+from tests.bench.costs import Effort
 from tests.bench.report import Row, as_markdown, as_text, placed_in
 from tests.bench.rig import Rig, running_rig
-from tests.bench.scenarios import Effort
 
 _FULL = Effort(rounds=3, requests=6000, seconds=5, idle_streams=1000)
 _QUICK = Effort(rounds=1, requests=2000, seconds=3, idle_streams=300)
@@ -26,6 +26,8 @@ _SCENARIOS: dict[str, _Scenario] = {
     "ttft": scenarios.ttft,
     "streams": scenarios.streams,
     "bodies": scenarios.bodies,
+    "dialects": dialects.answers,
+    "dialect_streams": dialects.streams,
     "idle_memory": scenarios.idle_memory,
     "settlement": scenarios.settlement,
     "start_up": scenarios.start_up,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bytespike_protocols.ir import Dialect
 from bytespike_runtime.http_client import HttpClient, HttpResponse, Origin
 
-__all__ = ["Load", "Target", "Timing", "message"]
+__all__ = ["Ask", "Load", "Target", "Timing", "ask", "message"]
 
 _PATIENCE_S = 60.0
 _MAX_ANSWER_BYTES = 1 << 20
@@ -37,25 +38,61 @@ class Timing:
     whole_s: float
 
 
-def message(*, stream: bool, size_bytes: int = 2_000) -> bytes:
-    """A Messages request of about that size; ``stream`` comes first, where the vendor looks."""
-    head = b'{"stream":%b,"model":"claude-sonnet-4-5","max_tokens":256,' % (
-        b"true" if stream else b"false"
-    )
-    head += b'"messages":[{"role":"user","content":"'
-    words = b"all work and no play makes jack a dull boy "
-    filler = (words * (size_bytes // len(words) + 1))[: max(0, size_bytes - len(head) - 4)]
-    return head + filler + b'"}]}'
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """One kind of request: what is posted, and where below a target's URL."""
+
+    path: str
+    body: bytes
+
+
+#: The paths and bodies of each dialect around ``stream``, the model and the words. ``stream`` comes
+#: first, where the vendor looks.
+_SHAPES: Mapping[Dialect, tuple[str, str]] = {
+    Dialect.ANTHROPIC: (
+        "/v1/messages",
+        '{"stream":%s,"model":"%s","max_tokens":256,"messages":[{"role":"user","content":"%s"}]}',
+    ),
+    Dialect.OPENAI_CHAT: (
+        "/v1/chat/completions",
+        '{"stream":%s,"model":"%s","max_completion_tokens":256,'
+        '"messages":[{"role":"user","content":"%s"}]}',
+    ),
+    Dialect.OPENAI_RESPONSES: (
+        "/v1/responses",
+        '{"stream":%s,"model":"%s","max_output_tokens":256,"store":false,"input":"%s"}',
+    ),
+}
+_WORDS = "all work and no play makes jack a dull boy "
+
+
+def ask(dialect: Dialect, *, model: str, stream: bool, size_bytes: int = 2_000) -> Ask:
+    """A small request of that dialect for ``model``, its body of about ``size_bytes``."""
+    filler = (_WORDS * (size_bytes // len(_WORDS) + 1))[: max(0, size_bytes - 110)]
+    if dialect is Dialect.GEMINI:
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        body = '{"generationConfig":{"maxOutputTokens":256},"contents":[{"parts":[{"text":"%s"}]}]}'
+        return Ask(path=f"/v1beta/models/{model}:{verb}", body=(body % filler).encode())
+    path, shape = _SHAPES[dialect]
+    streamed = "true" if stream else "false"
+    if stream and dialect is Dialect.OPENAI_CHAT:
+        streamed += ',"stream_options":{"include_usage":true}'
+    return Ask(path=path, body=(shape % (streamed, model, filler)).encode())
+
+
+def message(*, stream: bool, size_bytes: int = 2_000) -> Ask:
+    """A Messages request that is relayed: what most scenarios send."""
+    return ask(Dialect.ANTHROPIC, model="claude-sonnet-4-5", stream=stream, size_bytes=size_bytes)
 
 
 class Load:
     """Sends one kind of request to one target."""
 
-    def __init__(self, client: HttpClient, target: Target, body: bytes) -> None:
+    def __init__(self, client: HttpClient, target: Target, asked: Ask) -> None:
         self._client = client
         self._target = target
         self._origin, self._path = Origin.parse(target.url)
-        self._body = body
+        self._asked = asked
 
     async def closed_loop(self, *, requests: int, concurrency: int) -> float:
         """That many requests, ``concurrency`` in flight at any time; requests per second."""
@@ -117,9 +154,9 @@ class Load:
         response = await self._client.request(
             "POST",
             self._origin,
-            f"{self._path}/v1/messages",
+            self._path + self._asked.path,
             self._target.headers,
-            self._body,
+            self._asked.body,
             connect_timeout_s=_PATIENCE_S,
             first_byte_timeout_s=_PATIENCE_S,
         )

@@ -21,6 +21,7 @@ from tests.support.stack import admin_api, running_stack
 __all__ = ["PATH_SERVICES", "Rig", "running_rig"]
 
 _ROOT = Path(__file__).parents[2]
+_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 _ORGS = "/api/v1/admin/orgs"
 #: Holds of a thousand open streams and every request of a long run.
 _FUNDS_USD = "1000000.00"
@@ -101,12 +102,20 @@ async def running_rig(folder: Path) -> AsyncIterator[Rig]:
     proxy_url = f"http://{LOOPBACK}:{free_port()}"
     vendor = _child(home, "vendor", [vendor_url.rpartition(":")[2]])
     proxy = _child(home, "proxy", [proxy_url.rpartition(":")[2], vendor_url])
-    environment = {"ANTHROPIC_API_KEY": _VENDOR_KEY, "BYTESPIKE_ANTHROPIC_BASE_URL": vendor_url}
+    environment = {
+        f"{vendor}_API_KEY": _VENDOR_KEY for vendor in ("ANTHROPIC", "OPENAI", "GEMINI")
+    } | {
+        "BYTESPIKE_ANTHROPIC_BASE_URL": vendor_url,
+        "BYTESPIKE_OPENAI_BASE_URL": f"{vendor_url}/v1",
+        "BYTESPIKE_GEMINI_BASE_URL": vendor_url,
+    }
     try:
         for child, url in ((vendor, vendor_url), (proxy, proxy_url)):
             child.spawn()
             await child.ready(lambda: _answers(client, url), timeout_s=_READY_TIMEOUT_S)  # noqa: B023
-        async with running_stack(folder / "stack", environment=environment) as stack:
+        async with running_stack(
+            folder / "stack", catalogue=_CATALOGUE, environment=environment
+        ) as stack:
             key = await _customer(admin_api(stack))
             yield Rig(
                 stack=stack,

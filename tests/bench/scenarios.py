@@ -5,20 +5,20 @@ else the machine does meets all of them; reported is the median round.
 from __future__ import annotations
 
 import asyncio
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
-from tests.bench.load import Load, Target, Timing, message
-from tests.bench.meters import CpuMeter, rss_bytes
+from bytespike_protocols.ir import Dialect
+from tests.bench.canned import CANNED
+from tests.bench.costs import CONCURRENCY, Effort, closed_loops, median
+from tests.bench.load import Ask, Load, Target, Timing, message
+from tests.bench.meters import rss_bytes
 from tests.bench.report import Row
 from tests.bench.rig import PATH_SERVICES, Rig
 from tests.support.stack import clean_environment
 
 __all__ = [
-    "Effort",
     "bodies",
     "idle_memory",
     "latency",
@@ -29,12 +29,9 @@ __all__ = [
     "ttft",
 ]
 
-_CONCURRENCY = 32
 _RATE_PER_S = 200.0
 _STREAM_RATE_PER_S = 50.0
 _CATCH_UP_S = 60.0
-#: Of each paced stream: the vendor's opening and closing frames are events too.
-_FRAME_EVENTS = 5
 _PACKAGES = {
     "edge": "bytespike_edge",
     "text-router": "bytespike_text",
@@ -43,53 +40,31 @@ _PACKAGES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """How long to measure. Short runs show regressions of tens of percent, long ones of a few."""
-
-    rounds: int
-    requests: int
-    seconds: float
-    idle_streams: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Cost:
-    """One closed-loop round: CPU per unit (request or event) of each process, in microseconds."""
-
-    per_s: float
-    cpu_us: dict[str, float]
-
-    @property
-    def path_us(self) -> float:
-        return sum(self.cpu_us[name] for name in PATH_SERVICES)
-
-
 async def relay(rig: Rig, effort: Effort) -> list[Row]:
     """Non-streamed calls with 32 in flight: throughput, and CPU per call and process."""
-    costs = await _costs(rig, effort, message(stream=False), requests=effort.requests)
+    costs = await closed_loops(rig, effort, message(stream=False), requests=effort.requests)
     gateway, proxy, direct = (costs[target.name] for target in rig.targets)
     rows = [
         Row(
             measure="relay, requests in flight 32",
             unit="req/s",
-            gateway=_median(cost.per_s for cost in gateway),
-            proxy=_median(cost.per_s for cost in proxy),
-            direct=_median(cost.per_s for cost in direct),
+            gateway=median(cost.per_s for cost in gateway),
+            proxy=median(cost.per_s for cost in proxy),
+            direct=median(cost.per_s for cost in direct),
         ),
         Row(
             measure="relay, CPU edge + text-router",
             unit="us/req",
-            gateway=_median(cost.path_us for cost in gateway),
+            gateway=median(cost.path_us for cost in gateway),
             budget=200,
-            proxy=_median(cost.cpu_us["proxy"] for cost in proxy),
+            proxy=median(cost.cpu_us["proxy"] for cost in proxy),
         ),
     ]
     return rows + [
         Row(
             measure=f"  of it {name}" if name in PATH_SERVICES else f"  besides, {name}",
             unit="us/req",
-            gateway=_median(cost.cpu_us[name] for cost in gateway),
+            gateway=median(cost.cpu_us[name] for cost in gateway),
         )
         for name in (*PATH_SERVICES, *(n for n in rig.stack.parts if n not in PATH_SERVICES))
     ]
@@ -101,14 +76,14 @@ async def bodies(rig: Rig, effort: Effort) -> list[Row]:
     for size_bytes, label, budget_us in ((50_000, "50 KB", 350), (500_000, "500 KB", 1600)):
         body = message(stream=False, size_bytes=size_bytes)
         requests = max(200, effort.requests // (4 if size_bytes < 100_000 else 12))
-        costs = await _costs(rig, effort, body, requests=requests)
+        costs = await closed_loops(rig, effort, body, requests=requests)
         rows.append(
             Row(
                 measure=f"relay, {label} body, CPU",
                 unit="us/req",
-                gateway=_median(cost.path_us for cost in costs["gateway"]),
+                gateway=median(cost.path_us for cost in costs["gateway"]),
                 budget=budget_us,
-                proxy=_median(cost.cpu_us["proxy"] for cost in costs["proxy"]),
+                proxy=median(cost.cpu_us["proxy"] for cost in costs["proxy"]),
             )
         )
     return rows
@@ -120,25 +95,25 @@ async def streams(rig: Rig, effort: Effort) -> list[Row]:
     # Saturated, one read carries several events; paced, each wakes both processes by itself, which
     # is dearer for everybody: there the yardstick is the limit.
     for label, events, interval_ms, count, budget_us in (
-        ("saturated", 300, 0.0, 4 * _CONCURRENCY, 25),
-        ("paced", 100, 20.0, 6 * _CONCURRENCY, None),
+        ("saturated", 300, 0.0, 4 * CONCURRENCY, 25),
+        ("paced", 100, 20.0, 6 * CONCURRENCY, None),
     ):
         await rig.pace(events=events, interval_ms=interval_ms)
-        costs = await _costs(
+        costs = await closed_loops(
             rig,
             effort,
             message(stream=True),
             requests=count,
-            concurrency=_CONCURRENCY if interval_ms == 0 else count,
-            units=events + _FRAME_EVENTS,
+            concurrency=CONCURRENCY if interval_ms == 0 else count,
+            units=events + CANNED[Dialect.ANTHROPIC].frame_events,
         )
         rows.append(
             Row(
                 measure=f"relayed event, {label}, CPU",
                 unit="us/event",
-                gateway=_median(cost.path_us for cost in costs["gateway"]),
+                gateway=median(cost.path_us for cost in costs["gateway"]),
                 budget=budget_us,
-                proxy=_median(cost.cpu_us["proxy"] for cost in costs["proxy"]),
+                proxy=median(cost.cpu_us["proxy"] for cost in costs["proxy"]),
             )
         )
     return rows
@@ -197,7 +172,7 @@ async def settlement(rig: Rig, effort: Effort) -> list[Row]:
     ledger = rig.stack.services["ledger"]
     await ledger.stop()
     load = Load(rig.client, rig.gateway, message(stream=False))
-    await load.closed_loop(requests=effort.requests, concurrency=_CONCURRENCY)
+    await load.closed_loop(requests=effort.requests, concurrency=CONCURRENCY)
     ledger.child.spawn()
     # From the first settled batch on, so that starting up is not counted; that has its own row.
     async with asyncio.timeout(_CATCH_UP_S):
@@ -223,7 +198,7 @@ async def start_up(rig: Rig, effort: Effort) -> list[Row]:
     rows = []
     for name, package in _PACKAGES.items():
         imports = [await _import_s(package) for _ in range(effort.rounds)]
-        rows.append(Row(measure=f"{name}, import", unit="s", gateway=_median(imports), budget=0.6))
+        rows.append(Row(measure=f"{name}, import", unit="s", gateway=median(imports), budget=0.6))
         service = rig.stack.services[name]
         readies = []
         for _ in range(effort.rounds):
@@ -232,56 +207,20 @@ async def start_up(rig: Rig, effort: Effort) -> list[Row]:
             await service.start()
             readies.append(time.perf_counter() - began)
         rows.append(
-            Row(measure=f"{name}, start to ready", unit="s", gateway=_median(readies), budget=1.0)
+            Row(measure=f"{name}, start to ready", unit="s", gateway=median(readies), budget=1.0)
         )
     return rows
 
 
-async def _costs(
-    rig: Rig,
-    effort: Effort,
-    body: bytes,
-    *,
-    requests: int,
-    concurrency: int = _CONCURRENCY,
-    units: int = 1,
-) -> dict[str, list[_Cost]]:
-    """Closed-loop rounds of every target; ``units`` per request share its CPU."""
-    costs: dict[str, list[_Cost]] = {target.name: [] for target in rig.targets}
-    for target in rig.targets:
-        await Load(rig.client, target, body).closed_loop(
-            requests=requests // 4, concurrency=concurrency
-        )
-    for _ in range(effort.rounds):
-        for target in rig.targets:
-            costs[target.name].append(await _cost(rig, target, body, requests, concurrency, units))
-    return costs
-
-
-async def _cost(
-    rig: Rig, target: Target, body: bytes, requests: int, concurrency: int, units: int
-) -> _Cost:
-    meter = CpuMeter(rig.pids)
-    seen = await rig.seen()
-    meter.start()
-    per_s = await Load(rig.client, target, body).closed_loop(
-        requests=requests, concurrency=concurrency
-    )
-    spent = meter.seconds()
-    answered = await rig.seen() - seen
-    cpu_us = {name: seconds * 1e6 / answered / units for name, seconds in spent.items()}
-    return _Cost(per_s=per_s, cpu_us=cpu_us)
-
-
 async def _open_loops(
-    rig: Rig, effort: Effort, body: bytes, *, rate_per_s: float
+    rig: Rig, effort: Effort, asked: Ask, *, rate_per_s: float
 ) -> dict[str, list[list[Timing]]]:
     timings: dict[str, list[list[Timing]]] = {target.name: [] for target in rig.targets}
     for target in rig.targets:
-        await Load(rig.client, target, body).open_loop(rate_per_s=rate_per_s, seconds=0.5)
+        await Load(rig.client, target, asked).open_loop(rate_per_s=rate_per_s, seconds=0.5)
     for _ in range(effort.rounds):
         for target in rig.targets:
-            load = Load(rig.client, target, body)
+            load = Load(rig.client, target, asked)
             timings[target.name].append(
                 await load.open_loop(rate_per_s=rate_per_s, seconds=effort.seconds)
             )
@@ -298,7 +237,7 @@ def _added(
     rows = []
     for percent, budget_ms in zip((50, 99), budgets_ms, strict=True):
         ms = {
-            name: _median(_percentile(map(seconds, one), percent) * 1000 for one in rounds)
+            name: median(_percentile(map(seconds, one), percent) * 1000 for one in rounds)
             for name, rounds in timings.items()
         }
         rows.append(
@@ -330,7 +269,3 @@ async def _import_s(package: str) -> float:
 def _percentile(values: Iterable[float], percent: int) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
-
-
-def _median(values: Iterable[float]) -> float:
-    return statistics.median(values)

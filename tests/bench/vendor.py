@@ -1,8 +1,9 @@
-"""A vendor that is never the bottleneck: canned Anthropic answers from a bare asyncio.Protocol.
+"""A vendor that is never the bottleneck: canned answers from a bare asyncio.Protocol.
 
 Run as a process of its own: ``python -m tests.bench.vendor PORT``. It reads no more of a request
-than it must: where the body ends and whether it asks for a stream. ``GET /bench/seen`` tells how
-many messages were answered, ``GET /bench/pace/EVENTS/INTERVAL_MS`` sets the rhythm of streams.
+than it must: the path, where the body ends and whether it asks for a stream. ``GET /bench/seen``
+tells how many requests were answered, ``GET /bench/pace/EVENTS/INTERVAL_MS`` sets the rhythm of
+streams.
 """
 
 from __future__ import annotations
@@ -13,16 +14,11 @@ from typing import cast
 
 import uvloop
 
-__all__ = ["ANSWER", "main"]
+from bytespike_protocols.ir import Dialect
+from tests.bench.canned import CANNED, Canned
 
-_TEXT = "The quick brown fox jumps over the lazy dog and keeps on running. " * 14
-ANSWER = (
-    b'{"id":"msg_01BenchBenchBenchBenchBen","type":"message","role":"assistant",'
-    b'"model":"claude-sonnet-4-5-20250929","content":[{"type":"text","text":"'
-    + _TEXT.encode()
-    + b'"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":512,'
-    b'"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":214}}'
-)
+__all__ = ["main"]
+
 _JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRequest-Id: req_bench\r\n"
 _SSE_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
@@ -34,42 +30,27 @@ def _json(body: bytes) -> bytes:
     return _JSON_HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def _event(name: bytes, data: bytes) -> bytes:
-    frame = b"event: %b\ndata: %b\n\n" % (name, data)
-    return b"%x\r\n%b\r\n" % (len(frame), frame)
+def _chunk(event: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(event), event)
 
 
-_OPENING = _SSE_HEAD + b"".join(
-    [
-        _event(
-            b"message_start",
-            b'{"type":"message_start","message":{"id":"msg_01BenchBenchBenchBenchBen",'
-            b'"type":"message","role":"assistant","model":"claude-sonnet-4-5-20250929",'
-            b'"content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":512,'
-            b'"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":1}}}',
-        ),
-        _event(
-            b"content_block_start",
-            b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
-        ),
-    ]
+class _Answers:
+    """What one dialect's paths are answered with, ready for the wire."""
+
+    def __init__(self, canned: Canned) -> None:
+        self.whole = _json(canned.whole)
+        self.opening = _SSE_HEAD + b"".join(map(_chunk, canned.opening))
+        self.delta = _chunk(canned.delta)
+        self.closing = b"".join(map(_chunk, canned.closing)) + b"0\r\n\r\n"
+
+
+_ANSWERS = {dialect: _Answers(canned) for dialect, canned in CANNED.items()}
+_PATHS = (
+    (b"/v1/messages ", _ANSWERS[Dialect.ANTHROPIC]),
+    (b"/chat/completions ", _ANSWERS[Dialect.OPENAI_CHAT]),
+    (b"/responses ", _ANSWERS[Dialect.OPENAI_RESPONSES]),
+    (b"enerateContent", _ANSWERS[Dialect.GEMINI]),
 )
-_DELTA = _event(
-    b"content_block_delta",
-    b'{"type":"content_block_delta","index":0,'
-    b'"delta":{"type":"text_delta","text":" and keeps on running"}}',
-)
-_CLOSING = (
-    _event(b"content_block_stop", b'{"type":"content_block_stop","index":0}')
-    + _event(
-        b"message_delta",
-        b'{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
-        b'"usage":{"output_tokens":214}}',
-    )
-    + _event(b"message_stop", b'{"type":"message_stop"}')
-    + b"0\r\n\r\n"
-)
-_FULL_ANSWER = _json(ANSWER)
 
 
 class _State:
@@ -90,6 +71,7 @@ class _Vendor(asyncio.Protocol):
         self._head = b""
         self._missing = 0
         self._streamed = False
+        self._answers = _ANSWERS[Dialect.ANTHROPIC]
         self._timer: asyncio.TimerHandle | None = None
         self._left = 0
 
@@ -118,8 +100,11 @@ class _Vendor(asyncio.Protocol):
         at = head.find(b"\r\ncontent-length:")
         length = int(head[at + 17 : head.index(b"\r\n", at + 2)]) if at >= 0 else 0
         self._missing = length - (len(data) - end)
-        # Clients of the bench write "stream" first, so it is in the first packet.
-        self._streamed = b'"stream":true' in data[end : end + 200]
+        target = data[: data.index(b"\r\n")]
+        self._answers = next((answers for path, answers in _PATHS if path in target), self._answers)
+        # Clients of the bench write "stream" first and our codecs last in a small body, so it is
+        # in the first packet.
+        self._streamed = b":stream" in target or b'"stream":true' in data[end:]
 
     def _answer(self) -> None:
         head, self._head = self._head, b""
@@ -129,9 +114,9 @@ class _Vendor(asyncio.Protocol):
             return
         self._state.seen += 1
         if not self._streamed:
-            self._transport.write(_FULL_ANSWER)
+            self._transport.write(self._answers.whole)
             return
-        self._transport.write(_OPENING)
+        self._transport.write(self._answers.opening)
         self._left = self._state.events
         if self._state.interval_s > 0:
             self._timer = self._loop.call_later(self._state.interval_s, self._tick)
@@ -141,18 +126,18 @@ class _Vendor(asyncio.Protocol):
     def _tick(self) -> None:
         self._left -= 1
         if self._left < 0:
-            self._transport.write(_CLOSING)
+            self._transport.write(self._answers.closing)
             return
-        self._transport.write(_DELTA)
+        self._transport.write(self._answers.delta)
         self._timer = self._loop.call_later(self._state.interval_s, self._tick)
 
     def _burst(self) -> None:
         """One event for each turn of the loop: separate writes, as fast as they go."""
         self._left -= 1
         if self._left < 0:
-            self._transport.write(_CLOSING)
+            self._transport.write(self._answers.closing)
         elif not self._transport.is_closing():
-            self._transport.write(_DELTA)
+            self._transport.write(self._answers.delta)
             self._loop.call_soon(self._burst)
 
     def _control(self, head: bytes) -> None:
