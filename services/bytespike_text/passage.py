@@ -115,7 +115,7 @@ class Relay:
         another, reasoning state that another vendor has issued, and the usage nobody asked for.
         """
         job = self._job
-        if carries_wrapped(job.body):
+        if carries_wrapped(job.body, job.dialect):
             return _encoded(lane, job, job.request).body
         body, span, vendors = job.body, job.reading.model_span, lane.channel.models
         if span is not None:

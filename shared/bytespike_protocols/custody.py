@@ -16,9 +16,10 @@ __all__ = ["carries_wrapped", "unwrap", "wrap"]
 #: ``bsp1.<issuer>.<model>.<payload>``: characters that base64, URLs and JSON all leave alone.
 _PREFIX = "bsp1"
 _WRAPPED = re.compile(rf"{_PREFIX}\.([a-z_]+)\.([^.]*)\.(.*)", re.DOTALL)
-#: The prefix in a body: as text, and where a dialect's field is base64 as a whole (Gemini's), alone
-#: or after the mark of thoughts that may not be shown.
-_MARKS = (b"bsp1.", b"YnNwMS", b"cmVkYWN0ZWQu")
+#: The prefix in a body: as text; Gemini's field is base64 as a whole, so there alone or after the
+#: mark of thoughts that may not be shown.
+_MARK = b"bsp1."
+_GEMINI_MARKS = (b"YnNwMS", b"cmVkYWN0ZWQu")
 _MODEL_CHARS = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -38,9 +39,12 @@ def unwrap(text: str, *, carrier: Dialect) -> Opaque:
     return Opaque(issuer=Dialect(match[1]), payload=match[3], model=match[2])
 
 
-def carries_wrapped(body: bytes) -> bool:
-    """Whether a client's request may hold state that is in our custody, which no vendor but its
-    issuer may see. Such a body must not be relayed as it is: decoded and encoded again by its own
-    dialect's codec it goes without. Never False for a body that holds some.
+def carries_wrapped(body: bytes, carrier: Dialect) -> bool:
+    """Whether a client's request in ``carrier`` may hold state that is in our custody, which no
+    vendor but its issuer may see. Such a body must not be relayed as it is: decoded and encoded
+    again by its own dialect's codec it goes without. Never False for a body that holds some.
     """
-    return any(mark in body for mark in _MARKS)
+    # Large bodies are searched whole, so only for what this dialect's fields can hold.
+    if carrier is not Dialect.GEMINI:
+        return _MARK in body
+    return any(mark in body for mark in _GEMINI_MARKS)

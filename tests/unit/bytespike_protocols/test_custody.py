@@ -113,10 +113,10 @@ def test_a_dialects_own_vendor_never_sees_what_another_issued(
 ) -> None:
     codec = CODECS[client]
     body = asked_again(client, answered(codec, *blocks_of(issuer)))
-    assert carries_wrapped(body)
+    assert carries_wrapped(body, client)
     request = codec.decode_request(body, RouteHints(model=MODEL))
     encoded = codec.encode_request(request, model=MODEL)
-    assert not carries_wrapped(encoded.body)
+    assert not carries_wrapped(encoded.body, client)
     assert b"SECRET" not in encoded.body
     assert b"U0VDUkVU" not in encoded.body
     # Nothing else is missing.
@@ -131,7 +131,7 @@ def test_a_dialects_own_vendor_never_sees_what_another_issued(
 def test_a_dialects_own_state_is_no_reason_to_read_a_body(client: Dialect) -> None:
     codec = CODECS[client]
     body = asked_again(client, answered(codec, *blocks_of(client)))
-    assert not carries_wrapped(body)
+    assert not carries_wrapped(body, client)
     encoded = codec.encode_request(codec.decode_request(body, RouteHints(model=MODEL)), model=MODEL)
     assert b"SECRET" in encoded.body or b"U0VDUkVU" in encoded.body
 
@@ -142,10 +142,10 @@ def test_thoughts_that_may_not_be_shown_are_seen_too(client: Dialect) -> None:
     hidden = RedactedThinking(opaque=Opaque(issuer=Dialect.ANTHROPIC, payload="SECRET"))
     call = ToolUse(id="call_1", name="f", arguments=Json("{}"))
     body = asked_again(client, answered(codec, hidden, Text(text="words"), call))
-    assert carries_wrapped(body)
+    assert carries_wrapped(body, client)
     request = codec.decode_request(body, RouteHints(model=MODEL))
     again = codec.encode_request(request, model=MODEL).body
-    assert not carries_wrapped(again)
+    assert not carries_wrapped(again, client)
     assert b"words" in again
 
 
