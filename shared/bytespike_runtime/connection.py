@@ -102,6 +102,13 @@ class _Connection(web.RequestHandler):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.force_close()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on reading if that was paused: aiohttp asks after every body it has handed out, and
+        then runs its parser on nothing.
+        """
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     async def _handle_request(
         self, request: web.BaseRequest, start_time: float | None, request_handler: Handler
     ) -> tuple[web.StreamResponse, bool]:
