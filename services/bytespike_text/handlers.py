@@ -12,6 +12,7 @@ from importlib import metadata
 
 import msgspec
 from aiohttp import web
+from multidict import istr
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.principal import (
@@ -37,6 +38,10 @@ _NOWHERE = Surface(route="unknown", dialect=Dialect.ANTHROPIC)
 #: The edge's own cap for text requests; it has refused larger ones already.
 _BODY_LIMIT_BYTES = 32 * 1024 * 1024
 
+# Made once: looking up plain text costs a conversion each time.
+_TOKEN, _PRINCIPAL = istr(INTERNAL_TOKEN_HEADER), istr(PRINCIPAL_HEADER)
+_ACCEPT, _VERSION, _BETA = istr("accept"), istr("anthropic-version"), istr("anthropic-beta")
+
 #: Versions of the vendor's API whose answers we can read. What a client does not say is the older.
 _VERSIONS = ("2023-06-01", "2026-10-21")
 #: Beta tokens are short words; nobody combines more of them.
@@ -54,17 +59,18 @@ class Handlers:
     ) -> None:
         self._means = means
         self._token = internal_token
-        self._forward_headers = forward_headers
+        self._forward_headers = tuple((name, istr(name)) for name in forward_headers)
         self._user_agent = ("user-agent", f"bytespike/{_version()}")
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Entry point of the server."""
         request_id = ""
-        surface = SURFACES.get(request.path, _NOWHERE)
+        path, _, query = request.raw_path.partition("?")
+        surface = SURFACES.get(path, _NOWHERE)
         try:
             principal = self._authenticate(request)
             request_id = principal.request_id
-            job = await self._read_job(request, surface, principal)
+            job = await self._read_job(request, surface, principal, query)
         except GatewayError as error:
             return refusal(error, request_id, dialect=surface.dialect)
         if surface.counts:
@@ -76,15 +82,15 @@ class Handlers:
         return exchange.answer
 
     def _authenticate(self, request: web.BaseRequest) -> Principal:
-        if not self._token.matches(request.headers.get(INTERNAL_TOKEN_HEADER)):
+        if not self._token.matches(request.headers.get(_TOKEN)):
             raise GatewayError(ErrorCode.PERMISSION_DENIED, "this service answers the edge only")
         try:
-            return decode_principal(request.headers.get(PRINCIPAL_HEADER, ""))
+            return decode_principal(request.headers.get(_PRINCIPAL, ""))
         except msgspec.DecodeError:
             raise GatewayError(ErrorCode.INVALID_REQUEST, "the principal is malformed") from None
 
     async def _read_job(
-        self, request: web.BaseRequest, surface: Surface, principal: Principal
+        self, request: web.BaseRequest, surface: Surface, principal: Principal, query: str
     ) -> Job:
         if surface is _NOWHERE:
             raise GatewayError(ErrorCode.NOT_FOUND, "there is nothing at this path")
@@ -108,7 +114,7 @@ class Handlers:
             surface=surface,
             principal=principal,
             reading=reading,
-            query=request.raw_path.partition("?")[2],
+            query=query,
             headers=self._vendor_headers(request),
             version=_version_asked(request) if anthropic else "",
             betas=_betas(request) if anthropic else (),
@@ -120,19 +126,19 @@ class Handlers:
         given = request.headers
         headers = [
             ("content-type", "application/json"),
-            ("accept", given.get("accept", "*/*")),
+            ("accept", given.get(_ACCEPT, "*/*")),
             ("accept-encoding", "identity"),
             self._user_agent,
         ]
-        for name in self._forward_headers:
-            value = given.get(name)
+        for name, known in self._forward_headers:
+            value = given.get(known)
             if value is not None:
                 headers.append((name, value))
         return tuple(headers)
 
 
 def _version_asked(request: web.BaseRequest) -> str:
-    version = request.headers.get("anthropic-version", _VERSIONS[0])
+    version = request.headers.get(_VERSION, _VERSIONS[0])
     if version not in _VERSIONS:
         raise GatewayError(
             ErrorCode.INVALID_REQUEST,
@@ -174,7 +180,9 @@ def _version() -> str:
 
 def _betas(request: web.BaseRequest) -> tuple[str, ...]:
     """The tokens of all ``anthropic-beta`` headers, in order, each once."""
-    values = request.headers.getall("anthropic-beta", ())
+    values = request.headers.getall(_BETA, ())
+    if not values:
+        return ()
     tokens = dict.fromkeys(token.strip() for value in values for token in value.split(","))
     tokens.pop("", None)
     if len(tokens) > _MAX_BETAS:

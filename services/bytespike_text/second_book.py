@@ -61,6 +61,7 @@ def _bill(tap: Tap, rates: Rates | None) -> tuple[TokenUsage, int, bool]:
     """Usage, its cost in micro-USD, and whether we had to count it ourselves."""
     if not tap.started:
         return TokenUsage(), 0, False
-    usage = token_usage(tap.usage_so_far)
+    reported = tap.usage
+    usage = token_usage(tap.usage_so_far if reported is None else reported)
     cost_uusd = 0 if rates is None else price(usage, rates)
-    return usage, cost_uusd, tap.usage is None
+    return usage, cost_uusd, reported is None

@@ -131,6 +131,9 @@ class WindowState(NamedTuple):
     reset_ms: int
 
 
+_NOTHING_COUNTED = (WindowState(0, 0, 0), WindowState(0, 0, 0), WindowState(0, 0, 0))
+
+
 class ScopeState(NamedTuple):
     """A scope now. Windows without a cap read as zero."""
 
@@ -198,6 +201,8 @@ def read_admission(reply: Sequence[int | bytes]) -> Admission:
 
 def _scope_state(numbers: Sequence[int], at: int) -> ScopeState:
     spent, pending, s1, p1, r1, s2, p2, r2, s3, p3, r3 = numbers[at : at + 11]
+    if not (s1 or p1 or r1 or s2 or p2 or r2 or s3 or p3 or r3):
+        return ScopeState(spent, pending, _NOTHING_COUNTED)  # most keys have no caps
     return ScopeState(
         spent,
         pending,

@@ -54,9 +54,18 @@ class TokenUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        for field in self.__struct_fields__:
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field} is negative")
+        least = min(
+            self.input_tokens,
+            self.cache_write_5m_tokens,
+            self.cache_write_1h_tokens,
+            self.cache_read_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+            self.web_searches,
+        )
+        if least < 0:
+            names = [name for name in self.__struct_fields__ if getattr(self, name) < 0]
+            raise ValueError(f"{names[0]} is negative")
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,6 +6,8 @@ NATS carries broadcasts that a TTL would repair anyway (cache invalidation).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from bytespike_contracts.ids import partition_of
 
 __all__ = [
@@ -34,6 +36,7 @@ KEYS_CHANGED = "bytespike.keys.changed"
 CATALOGUE_CHANGED = "bytespike.catalogue.changed"
 
 
+@lru_cache(maxsize=4096)  # asked on every request; an account's never changes
 def usage_subject(account_id: str) -> str:
     """The subject for an account's events: per-account order survives several ledgers."""
     return f"bytespike.usage.v1.{partition_of(account_id)}"

@@ -9,7 +9,7 @@ import msgspec
 
 from bytespike_protocols.anthropic import wire
 from bytespike_protocols.anthropic.failure import read_failure
-from bytespike_protocols.anthropic.usage import buckets, merge, read_usage
+from bytespike_protocols.anthropic.usage import NOTHING_SAID, buckets, merge, read_usage
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.failures import VendorFailure
 from bytespike_protocols.ir import Usage
@@ -33,7 +33,7 @@ class MessagesTap(TapState):
     def __init__(self) -> None:
         super().__init__()
         self.stop_reason: str | None = None
-        self._usage = wire.WireUsage()
+        self._usage = NOTHING_SAID
         self._output_reported = False
 
     @property

@@ -8,7 +8,12 @@ from bytespike_protocols.anthropic import wire
 from bytespike_protocols.ir import Usage
 from bytespike_protocols.tap import lenient
 
-__all__ = ["buckets", "merge", "read_usage"]
+__all__ = ["NOTHING_SAID", "buckets", "merge", "read_usage"]
+
+#: What is known before the vendor has said anything.
+NOTHING_SAID = wire.WireUsage()
+_NO_CREATION, _NO_DETAILS = wire.CacheCreation(), wire.OutputDetails()
+_NO_TOOLS = wire.ServerToolUse()
 
 _usage_decoder = msgspec.json.Decoder(wire.WireUsage | None)
 
@@ -20,6 +25,8 @@ def read_usage(raw: msgspec.Raw) -> wire.WireUsage | None:
 
 def merge(earlier: wire.WireUsage, later: wire.WireUsage) -> wire.WireUsage:
     """What is known after ``later`` was said too: its counts are cumulative and may be partial."""
+    if earlier is NOTHING_SAID:
+        return later
     names = later.__struct_fields__
     known = {name: value for name in names if (value := getattr(later, name)) is not None}
     return msgspec.structs.replace(earlier, **known)
@@ -27,15 +34,15 @@ def merge(earlier: wire.WireUsage, later: wire.WireUsage) -> wire.WireUsage:
 
 def buckets(said: wire.WireUsage, output_tokens: int) -> Usage:
     """The vendor's overlapping counts as disjoint ones; ``output_tokens`` may be counted by us."""
-    by_lifetime = said.cache_creation or wire.CacheCreation()
+    by_lifetime = said.cache_creation or _NO_CREATION
     hour = by_lifetime.ephemeral_1h_input_tokens or 0
     written = said.cache_creation_input_tokens
     if written is None:
         written = hour + (by_lifetime.ephemeral_5m_input_tokens or 0)
     # The total wins over a split that does not add up; what is not said to be 1 h is 5 min.
     hour = min(hour, written)
-    details = said.output_tokens_details or wire.OutputDetails()
-    tools = said.server_tool_use or wire.ServerToolUse()
+    details = said.output_tokens_details or _NO_DETAILS
+    tools = said.server_tool_use or _NO_TOOLS
     return Usage(
         input_tokens=said.input_tokens or 0,
         cache_write_5m_tokens=written - hour,
