@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -105,11 +106,8 @@ def encode_response(response: Response, context: ReplyContext) -> bytes:
         raise BadUpstreamMessage(response.stop.detail or "the model made a call that is broken")
     shown = shows_thoughts(context)
     cut = response.stop.reason in _CUT
-    content = [
-        item
-        for block in response.blocks
-        for item in _encode_block(_told(block) if cut else block, shown=shown)
-    ]
+    blocks = [_told(block) if cut else block for block in response.blocks]
+    content = _content(blocks, shown=shown)
     called = any(isinstance(block, ToolUse) for block in response.blocks)
     message: Wire = {
         "id": message_id(context),
@@ -149,14 +147,26 @@ def shows_thoughts(context: ReplyContext) -> bool:
     return asked is not None and asked.mode != "off" and asked.show is not False
 
 
+def _content(blocks: Iterable[Block], *, shown: bool) -> list[Any]:
+    """The blocks on the wire; a text's signature waits for what follows it."""
+    content: list[Any] = []
+    waiting: list[Any] = []
+    for block in blocks:
+        if items := _encode_block(block, shown=shown):
+            content += waiting + items
+            waiting = []
+        if isinstance(block, Text) and block.opaque is not None:
+            waiting.append(_carrier(signatures.of_text(block.opaque)))
+    return content
+
+
 def _encode_block(block: Block, *, shown: bool) -> list[Any]:
     """What a client sees of a block: nothing of empty ones and of other dialects' own kinds, and
-    one more for a signature that needs a carrier.
+    one more for a call's signature, which needs a carrier.
     """
     match block:
-        case Text(text=text, opaque=opaque):
-            carrier = [] if opaque is None else [_carrier(signatures.of_text(opaque))]
-            return ([_text(block)] if text else []) + carrier
+        case Text(text=text):
+            return [_text(block)] if text else []
         case Refusal(text=text):
             return [{"type": "text", "text": text}] if text else []
         case Thinking():

@@ -31,7 +31,11 @@ def of_call(opaque: Opaque, call_id: str) -> str:
 
 
 def of_text(opaque: Opaque) -> str:
-    """For the wordless thinking block after a text."""
+    """For the wordless thinking block after a text that more content follows.
+
+    At the end of a message there is none: Google asks for a text's signature but does not insist,
+    and clients take the last block for the answer (Claude Code prints nothing if it is a thought).
+    """
     return of_thought(replace(opaque, payload=f"for-text..{opaque.payload}"))
 
 

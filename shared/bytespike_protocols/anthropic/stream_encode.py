@@ -2,7 +2,8 @@
 
 A block is written when its first content comes, so that empty ones are never seen: a client would
 send them back, and the vendor refuses them. A call waits for its second piece, since a signature
-may arrive with the first and its carrier must stand before the call.
+may arrive with the first and its carrier must stand before the call. The carrier of a text's
+signature waits for the next block, since it may not be the last (see ``signatures.of_text``).
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ class MessagesStreamEncoder:
     """One answer for one client."""
 
     __slots__ = (
-        "_block", "_called", "_context", "_guard", "_held", "_index", "_shown", "_signature",
-        "_usage", "_written",
+        "_after_text", "_block", "_called", "_context", "_guard", "_held", "_index", "_shown",
+        "_signature", "_usage", "_written",
     )  # fmt: skip
 
     def __init__(self, context: ReplyContext) -> None:
@@ -89,6 +90,7 @@ class MessagesStreamEncoder:
         self._written = False
         self._held: str | None = None
         self._signature: Opaque | None = None
+        self._after_text: list[Opaque] = []
 
     def feed(self, event: Event) -> bytes:
         """Bytes to send now; may be empty."""
@@ -158,14 +160,13 @@ class MessagesStreamEncoder:
         if self._written:
             out += _BLOCK_STOP % self._index
             self._index += 1
-        if self._signature is not None:
-            out += self._write_carrier(self._late_carrier(self._signature))
-        return out
-
-    def _late_carrier(self, opaque: Opaque) -> str:
+        if self._signature is None:
+            return out
         if isinstance(self._block, ToolUse):
-            return signatures.of_call(opaque, safe_id(self._block.id))
-        return signatures.of_text(opaque)
+            call_id = safe_id(self._block.id)
+            return out + self._write_carrier(signatures.of_call(self._signature, call_id))
+        self._after_text.append(self._signature)
+        return out
 
     def _end(self, event: Ended) -> bytes:
         if event.stop.reason is StopReason.BROKEN_CALL:
@@ -197,7 +198,12 @@ class MessagesStreamEncoder:
 
     def _write_start(self, block: Any) -> bytes:
         self._written = True
-        return _frame("content_block_start", index=self._index, content_block=block)
+        out = self._write_after_text()
+        return out + _frame("content_block_start", index=self._index, content_block=block)
+
+    def _write_after_text(self) -> bytes:
+        waiting, self._after_text = self._after_text, []
+        return b"".join(self._write_carrier(signatures.of_text(one)) for one in waiting)
 
     def _write_json(self, piece: str) -> bytes:
         return _DELTA % (self._index, b"input_json_delta", b"partial_json", _encode(piece))
@@ -208,7 +214,8 @@ class MessagesStreamEncoder:
     def _write_carrier(self, signature: str) -> bytes:
         """A whole thinking block without words, in between."""
         thought = {"type": "thinking", "thinking": "", "signature": ""}
-        out = _frame("content_block_start", index=self._index, content_block=thought)
+        out = self._write_after_text()
+        out += _frame("content_block_start", index=self._index, content_block=thought)
         out += self._write_signature(signature) + _BLOCK_STOP % self._index
         self._index += 1
         return out

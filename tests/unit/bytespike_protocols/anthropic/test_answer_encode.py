@@ -100,13 +100,30 @@ def text(words: str, **fields: Any) -> dict[str, Any]:
             ],
         ),
         (
-            (Text(text="a", opaque=GOOGLE),),
-            [text("a"), thought("bsp1.gemini.gemini-3-pro.for-text..c2ln==")],
+            (Text(text="a", opaque=GOOGLE), CALL),
+            [text("a"), thought("bsp1.gemini.gemini-3-pro.for-text..c2ln=="), CALL_WIRE],
         ),
         (
-            (Text(text="", opaque=GOOGLE),),
-            [thought("bsp1.gemini.gemini-3-pro.for-text..c2ln==")],
+            (Text(text="a", opaque=GOOGLE), replace(CALL, opaque=GOOGLE)),
+            [
+                text("a"),
+                thought("bsp1.gemini.gemini-3-pro.for-text..c2ln=="),
+                thought("bsp1.gemini.gemini-3-pro.for-call.call_1.c2ln=="),
+                CALL_WIRE,
+            ],
         ),
+        (
+            (Text(text="", opaque=GOOGLE), Text(text="a")),
+            [thought("bsp1.gemini.gemini-3-pro.for-text..c2ln=="), text("a")],
+        ),
+        # The last block is what a client shows as the answer.
+        ((Text(text="a", opaque=GOOGLE),), [text("a")]),
+        ((Text(text="a", opaque=GOOGLE), Thinking(text="")), [text("a")]),
+        (
+            (Text(text="a", opaque=GOOGLE), Text(text="", opaque=GOOGLE)),
+            [text("a")],
+        ),
+        ((Text(text="", opaque=GOOGLE),), []),
         ((replace(CALL, arguments=Json("")),), [{**CALL_WIRE, "input": {}}]),
         (
             (Foreign(dialect=Dialect.OPENAI_RESPONSES, kind="x", value=Json("{}")), CALL),

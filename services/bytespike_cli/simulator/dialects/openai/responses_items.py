@@ -90,7 +90,11 @@ _SAID = words_or(
         )
     )
 )
-_ASKING = record({"type": _TEXT, "role": _TEXT, "content": _ASKED, "status": _STATUS}, ("content",))
+_ASKING = record(
+    # The reference names no id here; Codex sends one.
+    {"type": _TEXT, "role": _TEXT, "content": _ASKED, "id": _id("msg"), "status": _STATUS},
+    ("content",),
+)
 _MESSAGE = tagged(
     "role",
     {

@@ -158,6 +158,8 @@ _SUMMARY = one_of("auto", "concise", "detailed")
 _FIELDS: dict[str, Check] = {
     "model": text(least=1),
     "background": boolean,
+    # What Codex says of itself; taken, and not in the API reference.
+    "client_metadata": json_object,
     "context_management": array(json_object),
     "conversation": anything,
     "include": array(one_of(*_INCLUDES)),
