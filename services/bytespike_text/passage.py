@@ -20,6 +20,7 @@ from bytespike_protocols.errors import BadClientMessage
 from bytespike_protocols.ir import Dialect, Request
 from bytespike_protocols.json_array import ArraySplitter
 from bytespike_protocols.loss_policy.strict import require_lossless
+from bytespike_protocols.openai_chat.reasoning import carries_thoughts
 from bytespike_protocols.openai_chat.stream_usage import asks_for_usage, with_usage
 from bytespike_protocols.renaming import restored
 from bytespike_protocols.splice import replace_span, shallow
@@ -112,16 +113,16 @@ class Relay:
 
     def _body_for(self, lane: Lane) -> bytes:
         """The client's bytes, but for three things: the model's name where the vendor knows it by
-        another, reasoning state that another vendor has issued, and the usage nobody asked for.
+        another, reasoning that another vendor has done, and the usage nobody asked for.
         """
         job = self._job
-        if carries_wrapped(job.body, job.dialect):
-            return _encoded(lane, job, job.request).body
-        body, span, vendors = job.body, job.reading.model_span, lane.channel.models
-        if span is not None:
-            name = msgspec.json.encode(vendors[job.reading.model])
-            if body[span[0] : span[1]] != name:
-                body = replace_span(body, span, name)
+        if _holds_strangers_thoughts(lane, job.body):
+            encoded = _encoded(lane, job, job.request)
+            self.losses += encoded.losses
+            _check_strict(job, self.losses)
+            body = encoded.body
+        else:
+            body = _with_vendors_name(lane, job)
         if lane.dialect is Dialect.OPENAI_CHAT and job.reading.stream:
             fields = shallow(body)
             if not asks_for_usage(fields):
@@ -140,11 +141,7 @@ class Translation:
         self._encoded = _encoded(lane, job, self._request)
         self.body = self._encoded.body
         self.losses = (*self._encoded.losses, *_lost_betas(job.betas))
-        if job.principal.strict:
-            try:
-                require_lossless(self.losses)
-            except BadClientMessage as error:
-                raise client_error(error) from None
+        _check_strict(job, self.losses)
         headers = [(name, value) for name, value in job.headers if name != "accept"]
         if lane.dialect is Dialect.ANTHROPIC:
             headers.append(("anthropic-version", _TRANSLATED_VERSION))
@@ -193,6 +190,32 @@ class Counting(Translation):
     def whole(self, body: bytes) -> bytes:
         """See :class:`Passage`."""
         return encode_count(self._job.dialect, decode_count(self._lane.dialect, body))
+
+
+def _holds_strangers_thoughts(lane: Lane, body: bytes) -> bool:
+    """Whether a body in the lane's dialect may hold reasoning that its vendor must not see, or
+    would refuse the whole request for.
+    """
+    if carries_wrapped(body, lane.dialect):
+        return True
+    openai = lane.dialect is Dialect.OPENAI_CHAT and not lane.channel.compatible
+    return openai and carries_thoughts(body)
+
+
+def _with_vendors_name(lane: Lane, job: Job) -> bytes:
+    span = job.reading.model_span
+    if span is None:
+        return job.body
+    name = msgspec.json.encode(lane.channel.models[job.reading.model])
+    return job.body if job.body[span[0] : span[1]] == name else replace_span(job.body, span, name)
+
+
+def _check_strict(job: Job, losses: tuple[Loss, ...]) -> None:
+    if job.principal.strict:
+        try:
+            require_lossless(losses)
+        except BadClientMessage as error:
+            raise client_error(error) from None
 
 
 def _encoded(lane: Lane, job: Job, request: Request) -> Encoded:

@@ -16,13 +16,22 @@ import msgspec
 from bytespike_protocols.custody import unwrap, wrap
 from bytespike_protocols.ir import Dialect, Opaque, RedactedThinking, Thinking
 
-__all__ = ["ENCRYPTED", "block_of_detail", "detail_of", "words_of"]
+__all__ = ["ENCRYPTED", "block_of_detail", "carries_thoughts", "detail_of", "words_of"]
 
 OURS = Dialect.OPENAI_CHAT
 #: The type of a detail without words.
 ENCRYPTED = "reasoning.encrypted"
 
+_FIELDS = (b'"reasoning_content"', b'"reasoning_details"')
+
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def carries_thoughts(body: bytes) -> bool:
+    """Whether a client's request may hold thoughts of earlier answers. OpenAI itself, which never
+    shows any, refuses them. Never False for a body that holds some.
+    """
+    return any(field in body for field in _FIELDS)
 
 
 def words_of(detail: Mapping[str, object]) -> str:

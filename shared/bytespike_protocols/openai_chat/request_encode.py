@@ -282,14 +282,13 @@ class _Writer:
         details: list[object] = []
         for block, path in thoughts:
             foreign = block.opaque is not None and block.opaque.issuer is not OURS
-            detail = None if foreign else detail_of(block, index=len(details))
+            if foreign or not self._flavour.thoughts:
+                self.report(path, False)
+                continue
+            detail = detail_of(block, index=len(details))
             if detail is not None:
                 details.append(detail)
-            elif (
-                isinstance(block, Thinking)
-                and block.opaque is None
-                and (self.own or self._flavour.thoughts)
-            ):
+            elif isinstance(block, Thinking) and block.opaque is None:
                 words.append(block.text)
             else:
                 self.report(path, False)

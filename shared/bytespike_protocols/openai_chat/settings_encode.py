@@ -43,7 +43,7 @@ class Flavour(msgspec.Struct, frozen=True, kw_only=True):
 
     ``output_cap``: OpenAI's reasoning models refuse ``max_tokens``, most others know nothing else.
     ``user``: likewise ``user``, which OpenAI has replaced. ``thoughts``: whether thoughts of
-    earlier turns may go back as ``reasoning_content`` (DeepSeek demands it in tool loops).
+    earlier turns may go back (DeepSeek demands it in tool loops, OpenAI knows no such field).
     """
 
     output_cap: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"

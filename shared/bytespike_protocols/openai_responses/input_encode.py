@@ -172,15 +172,11 @@ class ItemWriter:
         words = block.text if isinstance(block, Thinking) else ""
         summary = [{"type": "summary_text", "text": words}] if words else []
         item: dict[str, Any] = {"type": "reasoning", "summary": summary}
-        if opaque is None:
-            if not self._own:
-                self._losses.dropped(path)
-                return
-        elif opaque.issuer is _OWN:
-            item["encrypted_content"] = opaque.payload
-        else:
+        if opaque is None or opaque.issuer is not _OWN:
+            # Words alone would be taken for an item that the vendor keeps, and it keeps none.
             self._losses.dropped(path)
             return
+        item["encrypted_content"] = opaque.payload
         self._thoughts[len(self._items)] = path
         self._items.append(item)
 
