@@ -213,7 +213,13 @@ ROWS: Final[tuple[Row, ...]] = (
         case="below 16",
         note="Responses takes 16 at least",
     ),
-    row(_CLIENT, "stop_sequences", "mapped dropped mapped", case="up to 4"),
+    row(
+        _CLIENT,
+        "stop_sequences",
+        "mapped dropped mapped",
+        case="up to 4",
+        note="o3 and o4-mini take none",
+    ),
     row(
         _CLIENT,
         "stop_sequences",
@@ -221,8 +227,18 @@ ROWS: Final[tuple[Row, ...]] = (
         case="more than 5",
         note="the first ones are sent: 4 to Chat, 5 to Gemini, none to Responses",
     ),
-    row(_CLIENT, "temperature", "exact exact exact"),
-    row(_CLIENT, "top_p", "exact exact mapped"),
+    row(
+        _CLIENT,
+        "temperature",
+        "dropped dropped exact",
+        note="OpenAI's reasoning models take none but the default, unless effort is none",
+    ),
+    row(
+        _CLIENT,
+        "top_p",
+        "dropped dropped mapped",
+        note="OpenAI's reasoning models take none but the default, unless effort is none",
+    ),
     row(_CLIENT, "top_k", "dropped dropped mapped"),
     row(
         _CLIENT,

@@ -238,16 +238,17 @@ ROWS: Final[tuple[Row, ...]] = (
     row(
         _CLIENT,
         "temperature",
-        "exact exact exact",
+        "exact dropped exact",
         case="up to 1",
-        note="Claude takes 1 only while it thinks, and from 4.7 on none",
+        note="Claude takes 1 only while it thinks, and from 4.7 on none; OpenAI's reasoning models"
+        " take none in Responses, unless effort is none",
     ),
-    row(_CLIENT, "temperature", "emulated exact exact", case="above 1", note="Anthropic: 1"),
-    row(_CLIENT, "top_p", "exact exact mapped", case="alone"),
+    row(_CLIENT, "temperature", "emulated dropped exact", case="above 1", note="Anthropic: 1"),
+    row(_CLIENT, "top_p", "exact dropped mapped", case="alone"),
     row(
         _CLIENT,
         "top_p",
-        "dropped exact mapped",
+        "dropped dropped mapped",
         case="beside temperature",
         note="newer Claude models refuse both together",
     ),

@@ -68,7 +68,7 @@ def encode_request(request: Request, *, model: str, flavour: Flavour) -> Encoded
     request, renamed = rename_tools(request, NAMES)
     writer = _Writer(request, flavour)
     body: dict[str, object] = {"model": model, "messages": writer.messages()}
-    body |= encode_settings(request, flavour, writer.report)
+    body |= encode_settings(request, flavour, model, writer.report)
     writer.put_extras(body)
     return Encoded(body=_encoder.encode(body), losses=writer.losses(), renamed=renamed)
 

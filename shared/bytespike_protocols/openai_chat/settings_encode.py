@@ -23,6 +23,13 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.openai_chat.names import NAMES
 from bytespike_protocols.openai_chat.settings_decode import WEB_SEARCH
+from bytespike_protocols.openai_models import (
+    SAMPLING_DEFAULTS,
+    Abilities,
+    of,
+    takes_sampling,
+    unheard_wishes,
+)
 
 __all__ = ["Flavour", "Report", "encode_settings"]
 
@@ -56,17 +63,21 @@ class Flavour(msgspec.Struct, frozen=True, kw_only=True):
         return self.output_cap == "max_completion_tokens"
 
 
-def encode_settings(request: Request, flavour: Flavour, report: Report) -> Body:
+def encode_settings(request: Request, flavour: Flavour, model: str, report: Report) -> Body:
     """Everything but model, messages and extras. Raises ``Unrepresentable``."""
     body: Body = {}
     own = request.dialect is OURS
+    abilities = of(model) if flavour.openai and not own else Abilities()
     _put_stream(body, request, own=own)
     _put_tools(body, request, report)
     body[flavour.output_cap] = request.max_output_tokens
-    _put_stop(body, request, report, own=own)
-    _put_sampling(body, request, report, own=own)
+    if abilities.stops:
+        _put_stop(body, request, report, own=own)
+    elif request.stop_sequences:
+        report("stop_sequences", False)
+    _put_sampling(body, request, report, own=own, samples=takes_sampling(request, abilities))
     _put_format(body, request.output)
-    _put_effort(body, request.reasoning, report)
+    _put_effort(body, request.reasoning, report, reasons=abilities.reasons)
     if not own and (request.candidates or 1) > 1:
         raise Unrepresentable("candidates", "only one answer can be had from this model")
     body["n"] = request.candidates if own else None
@@ -84,10 +95,17 @@ def _put_stream(body: Body, request: Request, *, own: bool) -> None:
         body["stream_options"] = {"include_usage": True}
 
 
-def _put_sampling(body: Body, request: Request, report: Report, *, own: bool) -> None:
+def _put_sampling(
+    body: Body, request: Request, report: Report, *, own: bool, samples: bool
+) -> None:
     sampling = request.sampling
-    for name in ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"):
-        body[name] = getattr(sampling, name)
+    for name, default in SAMPLING_DEFAULTS.items():
+        value = getattr(sampling, name)
+        if samples or value in (None, default):
+            body[name] = value
+        else:
+            report(f"sampling.{name}", False)
+    body["seed"] = sampling.seed
     if sampling.logit_bias is not None:
         body["logit_bias"] = msgspec.Raw(sampling.logit_bias.encode())
     for name in ("top_k", "logprobs", "top_logprobs"):
@@ -122,8 +140,12 @@ def _put_format(body: Body, output: JsonFormat | None) -> None:
     body["response_format"] = {"type": "json_schema", "json_schema": schema}
 
 
-def _put_effort(body: Body, reasoning: Reasoning | None, report: Report) -> None:
+def _put_effort(body: Body, reasoning: Reasoning | None, report: Report, *, reasons: bool) -> None:
     if reasoning is None:
+        return
+    if not reasons:
+        for wish in unheard_wishes(reasoning):
+            report(wish, False)
         return
     if reasoning.show:
         report("reasoning.show", False)

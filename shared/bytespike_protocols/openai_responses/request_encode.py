@@ -13,6 +13,13 @@ from bytespike_protocols.codec import Encoded
 from bytespike_protocols.end_user import sendable_user
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.ir import Dialect, Extra, Request
+from bytespike_protocols.openai_models import (
+    SAMPLING_DEFAULTS,
+    Abilities,
+    of,
+    takes_sampling,
+    unheard_wishes,
+)
 from bytespike_protocols.openai_responses.content_encode import Losses
 from bytespike_protocols.openai_responses.free_form import free_form_names
 from bytespike_protocols.openai_responses.input_encode import ItemWriter
@@ -22,7 +29,6 @@ from bytespike_protocols.openai_responses.knobs_encode import (
     encode_tool_choice,
     encode_tools,
 )
-from bytespike_protocols.openai_responses.models import may_reason
 from bytespike_protocols.openai_responses.names import NAMES
 from bytespike_protocols.openai_responses.request_decode import ENCRYPTED_STATE, LOGPROBS
 from bytespike_protocols.renaming import rename_tools
@@ -73,10 +79,11 @@ def encode_request(request: Request, *, model: str) -> Encoded:
         raise Unrepresentable("candidates", "the model's vendor gives one answer at a time")
     body: dict[str, Any] = {"model": model}
     body |= _encode_input(request, losses)
-    body |= _encode_knobs(request, losses)
+    abilities = of(model)
+    body |= _encode_knobs(request, abilities, losses)
     # Never to store is this gateway's side of a translation, so state must travel with the answer.
     body["store"] = False
-    include = [ENCRYPTED_STATE] if may_reason(model) else []
+    include = [ENCRYPTED_STATE] if abilities.reasons else []
     if request.sampling.logprobs and own:
         include.append(LOGPROBS)
     if include:
@@ -116,18 +123,23 @@ def _listed(extras: Iterable[Extra]) -> set[int]:
     return {int(match["item"]) for match in matches if match and match["part"]}
 
 
-def _encode_knobs(request: Request, losses: Losses) -> dict[str, Any]:
+def _encode_knobs(request: Request, abilities: Abilities, losses: Losses) -> dict[str, Any]:
     sampling = request.sampling
+    own = request.dialect is _OWN
+    samples = own or takes_sampling(request, abilities)
+    for name in () if samples else ("temperature", "top_p"):
+        if getattr(sampling, name) not in (None, SAMPLING_DEFAULTS[name]):
+            losses.dropped(f"sampling.{name}")
     knobs: dict[str, Any] = {
         "tools": encode_tools(request, losses) or None,
         "tool_choice": encode_tool_choice(request),
         "parallel_tool_calls": request.parallel_tools,
         "max_output_tokens": _limit(request, losses),
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_logprobs": sampling.top_logprobs if request.dialect is _OWN else None,
+        "temperature": sampling.temperature if samples else None,
+        "top_p": sampling.top_p if samples else None,
+        "top_logprobs": sampling.top_logprobs if own else None,
         "text": encode_output(request.output),
-        "reasoning": encode_reasoning(request.reasoning, losses),
+        "reasoning": _reasoning(request, abilities, losses),
         "safety_identifier": _user(request, losses),
         "metadata": dict(request.metadata) or None,
         "service_tier": _tier(request, losses),
@@ -144,6 +156,15 @@ def _encode_knobs(request: Request, losses: Losses) -> dict[str, Any]:
     if request.cache is not None:
         losses.emulated("cache")
     return {name: value for name, value in knobs.items() if value is not None}
+
+
+def _reasoning(request: Request, abilities: Abilities, losses: Losses) -> dict[str, Any] | None:
+    reasoning = request.reasoning
+    if reasoning is None or abilities.reasons or request.dialect is _OWN:
+        return encode_reasoning(reasoning, losses)
+    for wish in unheard_wishes(reasoning):
+        losses.dropped(wish)
+    return None
 
 
 def _limit(request: Request, losses: Losses) -> int | None:

@@ -99,6 +99,12 @@ COMPATIBLE = {
     "prompt_cache_retention",
     "moderation",
     "text.verbosity",
+    "temperature",
+    "top_p",
+    "generationConfig.temperature",
+    "generationConfig.topP",
+    "generationConfig.presencePenalty",
+    "generationConfig.frequencyPenalty",
 }
 
 

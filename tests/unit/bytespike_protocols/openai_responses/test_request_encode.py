@@ -407,13 +407,12 @@ KNOBS: dict[str, tuple[dict[str, Any], dict[str, Any], list[Loss]]] = {
                 logit_bias=Json('{"7":1}'),
             )
         },
-        {
-            "temperature": 0.5,
-            "top_p": 0.9,
-        },
+        {},
         [
             Loss(name)
             for name in (
+                "temperature",
+                "top_p",
                 "top_k",
                 "seed",
                 "presence_penalty",
