@@ -134,6 +134,14 @@ async def test_an_unknown_model_is_a_404(http: aiohttp.ClientSession) -> None:
     assert (status, error) == (404, {"type": "not_found_error", "message": "model: gpt-9"})
 
 
+@pytest.mark.parametrize("model", ["deepseek-v4-pro", "MiniMax-M2.7", "kimi-k2.6"])
+async def test_models_of_compatible_hosts_are_known(
+    http: aiohttp.ClientSession, model: str
+) -> None:
+    async with http.post("/v1/messages", json={**GOOD, "model": model}) as response:
+        assert (response.status, (await response.json())["model"]) == (200, model)
+
+
 async def test_a_body_beyond_the_vendors_limit_is_a_413(http: aiohttp.ClientSession) -> None:
     status, error = await _post(http, b'{"model":"' + b"x" * (32 * 1024 * 1024) + b'"}')
     assert (status, error["type"]) == (413, "request_too_large")

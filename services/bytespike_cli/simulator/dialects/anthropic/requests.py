@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from bytespike_cli.simulator.hosts import is_of_compatible_host
 from bytespike_cli.simulator.reply import VendorError
 
 __all__ = [
@@ -179,8 +180,6 @@ def _decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
         raise invalid(f"The request body is not valid JSON: {error}") from error
 
 
-#: Models that nobody serves in this dialect; others than Claude's are at hosts that took it over.
-_OTHERS = ("gpt-", "o1", "o3", "o4", "gemini-")
 _AT = re.compile(r" - at `\$\.?(?P<path>.*)`$")
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
@@ -203,7 +202,8 @@ def _in_vendor_style(message: str) -> str:
 
 
 def _check_shared(request: CountRequest) -> None:
-    if request.model.startswith(_OTHERS) or "nonexistent" in request.model:
+    known = request.model.startswith(("claude-", "sim-")) or is_of_compatible_host(request.model)
+    if not known or "nonexistent" in request.model:
         raise VendorError(404, "not_found_error", f"model: {request.model}")
     for at, message in enumerate(request.messages):
         if message.content in ("", []) and at < len(request.messages) - 1:

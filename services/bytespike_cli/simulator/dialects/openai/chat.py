@@ -10,7 +10,6 @@ import msgspec
 from bytespike_cli.simulator.dialect import Ask, Memory, Meter, Named, name_in_body
 from bytespike_cli.simulator.dialects.openai import account
 from bytespike_cli.simulator.dialects.openai.chat_request import (
-    is_compatible,
     question,
     read_chat_request,
 )
@@ -21,6 +20,7 @@ from bytespike_cli.simulator.dialects.openai.chat_wire import (
     data_frame,
 )
 from bytespike_cli.simulator.dialects.openai.usage import ChatMeter
+from bytespike_cli.simulator.hosts import is_of_compatible_host
 from bytespike_cli.simulator.identity import Identity
 from bytespike_cli.simulator.prefixes import Part
 from bytespike_cli.simulator.question import decide, spent
@@ -74,7 +74,7 @@ class OpenAIChat:
             model=ask.model,
             choices=choices,
             pieces=ask.faults.events,
-            shown=is_compatible(ask.model),
+            shown=is_of_compatible_host(ask.model),
             reported=not ask.faults.no_usage,
             wants_usage=bool(options.get("include_usage")),
             padded=options.get("include_obfuscation") is not False,

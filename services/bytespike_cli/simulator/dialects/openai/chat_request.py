@@ -35,19 +35,17 @@ from bytespike_cli.simulator.dialects.openai.schemas import (
     check_format_schema,
     check_function_schema,
 )
+from bytespike_cli.simulator.hosts import is_of_compatible_host
 from bytespike_cli.simulator.question import Offer, Question
 from bytespike_cli.simulator.reply import VendorError
 
-__all__ = ["is_compatible", "question", "read_chat_request"]
+__all__ = ["question", "read_chat_request"]
 
 Json = dict[str, Any]
 
 MAX_CALL_ID = 40
 MAX_STOPS = 4
 MAX_TOOLS = 128
-
-#: Models of hosts that show their reasoning as ``reasoning_content``, as DeepSeek documents it.
-_COMPATIBLE = ("deepseek-", "qwen", "kimi-", "glm-", "sim-compatible")
 
 #: Reasoning models that take no stop sequences.
 _NO_STOP = re.compile(r"o3(-pro|-20|$)|o4-mini")
@@ -269,11 +267,6 @@ _REQUESTS = {
 }
 
 
-def is_compatible(model: str) -> bool:
-    """Whether the model is of a host that only speaks the API after OpenAI."""
-    return model.startswith(_COMPATIBLE)
-
-
 def read_chat_request(body: bytes) -> Json:
     """The request, nulls left out. Raises :class:`VendorError` for whatever OpenAI refuses."""
     fields = read_object(body)
@@ -284,7 +277,7 @@ def read_chat_request(body: bytes) -> Json:
         if name != "messages" and name not in _FIELDS:
             raise refused(f"Unrecognized request argument supplied: {name}", None, None)
     model = request["model"]
-    compatible = isinstance(model, str) and is_compatible(model)
+    compatible = isinstance(model, str) and is_of_compatible_host(model)
     _REQUESTS[compatible]("", request)
     if not compatible and not knows_model(model):
         message = f"The model `{model}` does not exist or you do not have access to it."
