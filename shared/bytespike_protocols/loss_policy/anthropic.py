@@ -176,7 +176,15 @@ ROWS: Final[tuple[Row, ...]] = (
         _CLIENT,
         "tools[].strict",
         "exact exact dropped",
+        case="closed schema",
         note="Gemini holds calls to schemas in mode VALIDATED only",
+    ),
+    row(
+        _CLIENT,
+        "tools[].strict",
+        "dropped dropped dropped",
+        case="open schema, optional properties",
+        note="OpenAI's strict functions have neither",
     ),
     row(
         _CLIENT,

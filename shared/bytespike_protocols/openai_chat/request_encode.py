@@ -39,6 +39,7 @@ from bytespike_protocols.openai_chat.history import PlacedTurn, arranged, placed
 from bytespike_protocols.openai_chat.names import NAMES, sendable_id
 from bytespike_protocols.openai_chat.reasoning import detail_of
 from bytespike_protocols.openai_chat.settings_encode import Flavour, encode_settings
+from bytespike_protocols.openai_json import JSON_ONLY, lacks_the_word, wants_any_json
 from bytespike_protocols.renaming import rename_tools
 
 __all__ = ["encode_request"]
@@ -106,7 +107,10 @@ class _Writer:
     def messages(self) -> list[Message]:
         """The system prompt and the turns."""
         written = self._system()
-        turns = self._request.turns
+        asked = self._request
+        if not self.own and wants_any_json(asked) and lacks_the_word(asked, asked.system):
+            written.append({"role": "system", "content": JSON_ONLY})
+        turns = asked.turns
         for turn in placed(turns) if self.own else arranged(turns, self.report):
             written += self._turn(turn)
         if not self.own and all(message["role"] == "system" for message in written):

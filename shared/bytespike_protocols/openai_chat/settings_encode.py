@@ -23,6 +23,7 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.openai_chat.names import NAMES
 from bytespike_protocols.openai_chat.settings_decode import WEB_SEARCH
+from bytespike_protocols.openai_json import fits_strict
 from bytespike_protocols.openai_models import (
     SAMPLING_DEFAULTS,
     Abilities,
@@ -215,8 +216,13 @@ def _tool(tool: Tool, path: str, report: Report, *, own: bool) -> Body:
         function["description"] = tool.description
     if tool.parameters is not None:
         function["parameters"] = msgspec.Raw(tool.parameters.encode())
-    if tool.strict is not None:
-        function["strict"] = tool.strict
+    strict = tool.strict
+    parameters = tool.parameters
+    if strict and not own and parameters is not None and not fits_strict(parameters):
+        report(f"{path}.strict", False)
+        strict = False
+    if strict is not None:
+        function["strict"] = strict
     written: Body = {"type": "function", "function": function}
     if tool.cache is not None and own:
         written["cache_control"] = {"type": "ephemeral", "ttl": tool.cache.ttl or "5m"}

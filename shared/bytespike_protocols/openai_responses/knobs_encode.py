@@ -22,6 +22,7 @@ from bytespike_protocols.ir import (
     Tool,
     ToolChoice,
 )
+from bytespike_protocols.openai_json import fits_strict
 from bytespike_protocols.openai_responses.content_encode import Losses
 from bytespike_protocols.openai_responses.free_form import free_form_names, is_free_form
 
@@ -119,6 +120,9 @@ def _function(tool: Tool, path: str, origin: Dialect, losses: Losses) -> dict[st
     if strict is not None or origin is not _OWN:
         # Left out, the vendor turns it on, and then refuses schemas that others take.
         written["strict"] = bool(strict)
+    if strict and origin is not _OWN and parameters is not None and not fits_strict(parameters):
+        losses.dropped(f"{path}.strict")
+        written["strict"] = False
     return written
 
 

@@ -12,7 +12,8 @@ from bytespike_protocols.client_paths import in_the_clients_words
 from bytespike_protocols.codec import Encoded
 from bytespike_protocols.end_user import sendable_user
 from bytespike_protocols.errors import Unrepresentable
-from bytespike_protocols.ir import Dialect, Extra, Request
+from bytespike_protocols.ir import Dialect, Extra, Request, Text
+from bytespike_protocols.openai_json import JSON_ONLY, lacks_the_word, wants_any_json
 from bytespike_protocols.openai_models import (
     SAMPLING_DEFAULTS,
     Abilities,
@@ -78,7 +79,8 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     if (request.candidates or 1) > 1:
         raise Unrepresentable("candidates", "the model's vendor gives one answer at a time")
     body: dict[str, Any] = {"model": model}
-    body |= _encode_input(request, losses)
+    apart = _apart(request)
+    body |= _encode_input(request, apart, losses)
     abilities = of(model)
     body |= _encode_knobs(request, abilities, losses)
     # Never to store is this gateway's side of a translation, so state must travel with the answer.
@@ -93,22 +95,36 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     for extra in request.extras:
         shared = request.dialect is Dialect.OPENAI_CHAT and extra.path in _CHAT_KNOBS
         known = msgspec.structs.replace(extra, path=_CHAT_KNOBS[extra.path]) if shared else extra
-        if not (own or shared) or not _place(body, known):
+        if not (own or shared) or not _place(body, known, _shift(request, apart)):
             losses.dropped(extra.path)
     return Encoded(_encoder.encode(body), losses.all(), renamed)
 
 
-def _encode_input(request: Request, losses: Losses) -> dict[str, Any]:
+def _apart(request: Request) -> int:
+    """How many instructions stand in ``instructions``. Alone they would be refused: where nothing
+    else is said, they are the input. So they are where nobody else says "json" and the vendor looks
+    for the word in the input.
+    """
+    says_it_alone = (
+        wants_any_json(request)
+        and lacks_the_word(request, request.system[1:])
+        and not lacks_the_word(request, request.system[:1])
+    )
+    return 1 if request.turns and request.system and not says_it_alone else 0
+
+
+def _encode_input(request: Request, apart: int, losses: Losses) -> dict[str, Any]:
+    own = request.dialect is _OWN
     writer = ItemWriter(
         request.dialect,
         losses,
         custom=free_form_names(request.tools),
-        listed=_listed(request.extras) if request.dialect is _OWN else (),
+        listed=_listed(request.extras, _shift(request, apart)) if own else (),
     )
-    # Instructions alone would be refused: where nothing else is said, they are the input.
-    apart = 1 if request.turns else 0
     for index, text in enumerate(request.system[apart:], apart):
         writer.instruct(f"system[{index}]", text)
+    if not own and wants_any_json(request) and lacks_the_word(request, request.system):
+        writer.instruct("system", Text(text=JSON_ONLY))
     for index, turn in enumerate(request.turns):
         writer.turn(f"turns[{index}]", turn)
     for index, text in enumerate(request.system):
@@ -118,9 +134,14 @@ def _encode_input(request: Request, losses: Losses) -> dict[str, Any]:
     return {**said, "input": writer.items()}
 
 
-def _listed(extras: Iterable[Extra]) -> set[int]:
+def _listed(extras: Iterable[Extra], shift: int) -> set[int]:
     matches = (_PLACE.fullmatch(extra.path) for extra in extras)
-    return {int(match["item"]) for match in matches if match and match["part"]}
+    return {int(match["item"]) + shift for match in matches if match and match["part"]}
+
+
+def _shift(request: Request, apart: int) -> int:
+    """By how many items the turns come later than extras, which reckon with ``instructions``."""
+    return min(1, len(request.system)) - apart if request.turns else 0
 
 
 def _encode_knobs(request: Request, abilities: Abilities, losses: Losses) -> dict[str, Any]:
@@ -195,13 +216,13 @@ def _tier(request: Request, losses: Losses) -> str | None:
     return None
 
 
-def _place(body: dict[str, Any], extra: Extra) -> bool:
+def _place(body: dict[str, Any], extra: Extra, shift: int) -> bool:
     """Write an extra back; False if what it belonged to is not there any more."""
     match = _PLACE.fullmatch(extra.path)
     if match is None and extra.path == "include":
         body["include"] = body.get("include", []) + msgspec.json.decode(extra.value)
         return True
-    target = body if match is None else _target(body, match)
+    target = body if match is None else _target(body, match, shift)
     if target is None:
         return False
     name = extra.path if match is None else match["field"] or match["name"]
@@ -209,17 +230,17 @@ def _place(body: dict[str, Any], extra: Extra) -> bool:
     return True
 
 
-def _target(body: dict[str, Any], match: re.Match[str]) -> dict[str, Any] | None:
+def _target(body: dict[str, Any], match: re.Match[str], shift: int) -> dict[str, Any] | None:
     target: Any = body
     if match["object"]:
         for name in match["object"].split("."):
             target = target.setdefault(name, {})
     else:
-        target = _element(body["input"], match["item"])
+        target = _element(body["input"], int(match["item"]) + shift)
         if match["part"] and isinstance(target, dict):
-            target = _element(target.get(match["parts"]), match["part"])
+            target = _element(target.get(match["parts"]), int(match["part"]))
     return target if isinstance(target, dict) else None
 
 
-def _element(array: Any, index: str) -> Any:
-    return array[int(index)] if isinstance(array, list) and int(index) < len(array) else None
+def _element(array: Any, index: int) -> Any:
+    return array[index] if isinstance(array, list) and index < len(array) else None

@@ -156,7 +156,10 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("tools[].name", ""): Sample("g", TOOLS, other="f"),
     ("tools[].description", ""): Sample("words", TOOLS),
     ("tools[].input_schema", ""): Sample(SCHEMA, TOOLS, other={"type": "object"}),
-    ("tools[].strict", ""): Sample(True, TOOLS),
+    ("tools[].strict", "closed schema"): Sample(True, TOOLS),
+    ("tools[].strict", "open schema, optional properties"): Sample(
+        True, {**PLAIN, "tools": [{**TOOL, "input_schema": {**SCHEMA, "required": []}}]}
+    ),
     ("tools[].cache_control", ""): Sample(EPHEMERAL, TOOLS),
     ("tools[].type", "custom"): Sample("custom", TOOLS),
     ("tools[].allowed_callers", ""): Sample(["direct"], TOOLS),

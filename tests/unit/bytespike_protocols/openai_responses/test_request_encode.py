@@ -366,7 +366,17 @@ KNOBS: dict[str, tuple[dict[str, Any], dict[str, Any], list[Loss]]] = {
         },
         [],
     ),
-    "any JSON": ({"output": JsonFormat()}, {"text": {"format": {"type": "json_object"}}}, []),
+    "any JSON": (
+        {"output": JsonFormat()},
+        {
+            "text": {"format": {"type": "json_object"}},
+            "input": [
+                {"role": "system", "content": "Answer with one valid JSON object."},
+                {"role": "user", "content": "q"},
+            ],
+        },
+        [],
+    ),
     "a budget": (
         {"reasoning": Reasoning(mode="budget", budget_tokens=8_000)},
         {"reasoning": {"effort": "medium", "summary": "auto"}},
