@@ -42,6 +42,9 @@ from bytespike_protocols.ir import (
 
 __all__ = ["Content", "ContentsEncoder", "write_at"]
 
+#: Said in place of the user's words where a history begins with the model's, which is refused.
+_CUT_OFF = "(Earlier messages of this conversation are left out.)"
+
 Content = dict[str, Any]
 #: An object under construction, or a foreign block's text.
 Part = dict[str, Any] | msgspec.Raw
@@ -82,8 +85,11 @@ class ContentsEncoder:
         """The contents. Raises ``Unrepresentable`` naming the block Gemini cannot take."""
         contents = [self._content(index, turn) for index, turn in enumerate(self._turns)]
         if self._own:
-            return list(self._without_foreign_state(contents))
-        arranged = list(_arrange(content for content in contents if content["parts"]))
+            arranged = list(self._without_foreign_state(contents))
+        else:
+            arranged = list(_arrange(content for content in contents if content["parts"]))
+            if arranged and arranged[0]["role"] == "model":
+                arranged.insert(0, {"role": "user", "parts": [{"text": _CUT_OFF}]})
         if self._model.thinks_by_level:
             for content in arranged:
                 _stand_in(content)
@@ -92,12 +98,8 @@ class ContentsEncoder:
     def _without_foreign_state(self, contents: list[Content]) -> Iterator[Content]:
         """What a Gemini client said, fit to be said without the state of other vendors in it."""
         for content, turn in zip(contents, self._turns, strict=True):
-            if any(_is_foreign_state(block) for block in turn.blocks):
-                if not content["parts"]:
-                    continue
-                if self._model.thinks_by_level:
-                    _stand_in(content)
-            yield content
+            if content["parts"] or not any(_is_foreign_state(block) for block in turn.blocks):
+                yield content
 
     def _content(self, index: int, turn: Turn) -> Content:
         path = f"turns[{index}]"

@@ -14,7 +14,7 @@ import msgspec
 from bytespike_protocols.efforts import effort_of_budget
 from bytespike_protocols.ir import Effort, Reasoning
 
-__all__ = ["Generation", "generation", "thinking_config"]
+__all__ = ["Generation", "generation", "is_spelled_for", "thinking_config"]
 
 _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 _NEWEST = (9, 0)
@@ -61,6 +61,11 @@ class Generation(msgspec.Struct, frozen=True):
         return self.version >= (2, 5)
 
     @property
+    def formats_beside_tools(self) -> bool:
+        """Whether an answer in JSON may be asked for where functions are declared."""
+        return self.thinks_by_level
+
+    @property
     def reads_json_schema(self) -> bool:
         """Whether ``parametersJsonSchema`` and ``responseJsonSchema`` are understood."""
         return self.version >= (2, 5)
@@ -86,6 +91,13 @@ def thinking_config(reasoning: Reasoning, model: Generation) -> tuple[dict[str, 
     if reasoning.mode != "off" and reasoning.show is not False:
         config["includeThoughts"] = True
     return config, exact
+
+
+def is_spelled_for(model: Generation, reasoning: Reasoning) -> bool:
+    """Whether a Gemini client's own spelling, level or budget, is the one this model reads."""
+    if model.thinks_by_level:
+        return reasoning.mode in ("effort", "adaptive")
+    return reasoning.mode != "effort" or not model.thinks
 
 
 def _level(reasoning: Reasoning, model: Generation) -> tuple[dict[str, Any], bool]:

@@ -9,7 +9,12 @@ from bytespike_protocols.codec import Encoded, Loss
 from bytespike_protocols.errors import Unrepresentable
 from bytespike_protocols.gemini.contents_encode import Content, ContentsEncoder, write_at
 from bytespike_protocols.gemini.fields import parse_path
-from bytespike_protocols.gemini.models import Generation, generation, thinking_config
+from bytespike_protocols.gemini.models import (
+    Generation,
+    generation,
+    is_spelled_for,
+    thinking_config,
+)
 from bytespike_protocols.gemini.names import NAMES
 from bytespike_protocols.gemini.schema import to_google
 from bytespike_protocols.ir import (
@@ -34,6 +39,9 @@ _TIERS = {
     "standard": "standard",
     "standard_only": "standard",
 }
+_JSON_ONLY = "Unless you call a function, answer with one valid JSON object and nothing else."
+#: Where a Gemini client leaves the budget to the model.
+_OWN_MEASURE = parse_path("generationConfig.thinkingConfig.thinkingBudget")
 #: What of the reasoning settings was asked for.
 _WISH = {"budget": ".budget_tokens", "effort": ".effort", "adaptive": "", "off": ".mode"}
 _MODES = {"auto": "AUTO", "any": "ANY", "named": "ANY", "none": "NONE"}
@@ -67,6 +75,9 @@ class _RequestEncoder:
         if not self._own:
             self.losses += [Loss(extra.path) for extra in request.extras]
             extras = {}
+        elif self._model.thinks_by_level:
+            # The model's own measure is what it takes anyway, and it knows no budgets.
+            extras.pop(_OWN_MEASURE, None)
         contents = ContentsEncoder(
             request, model=self._model, extras=extras, losses=self.losses
         ).encode()
@@ -90,6 +101,8 @@ class _RequestEncoder:
             if text.cache is not None:
                 self._lose(f"system[{index}].cache")
         parts = [{"text": text.text} for text in self._request.system if text.text or self._own]
+        if self._formats_in_words:
+            parts.append({"text": _in_words(self._request.output)})
         if not (parts or body["contents"]):
             raise Unrepresentable("turns", "Gemini answers nothing but words, media or results")
         if not parts:
@@ -189,7 +202,18 @@ class _RequestEncoder:
         elif count != 1:
             raise Unrepresentable("candidates", "only one answer can be had from this model")
 
+    @property
+    def _formats_in_words(self) -> bool:
+        """Where the format would be refused since there are functions too, it is an instruction."""
+        request = self._request
+        declares = any(isinstance(tool, Tool) for tool in request.tools)
+        refused = declares and not (self._own or self._model.formats_beside_tools)
+        return refused and request.output is not None
+
     def _output(self, output: JsonFormat, config: Content) -> None:
+        if self._formats_in_words:
+            self._lose("output", emulated=True)
+            return
         config["responseMimeType"] = "application/json"
         if output.description is not None:
             self._lose("output.description")
@@ -197,10 +221,14 @@ class _RequestEncoder:
             self._schema(output.schema, "output.schema", config, "responseSchema")
 
     def _reasoning(self, reasoning: Reasoning, config: Content) -> None:
-        if self._own:
+        if self._own and is_spelled_for(self._model, reasoning):
             config["thinkingConfig"] = _own_thinking(reasoning)
             return
         thinking, exact = thinking_config(reasoning, self._model)
+        if self._own:
+            thinking.pop("includeThoughts", None)
+            if reasoning.show is not None:
+                thinking["includeThoughts"] = reasoning.show
         if thinking:
             config["thinkingConfig"] = thinking
         if not exact:
@@ -239,6 +267,12 @@ def _tool_choice(choice: ToolChoice) -> Content:
         mode = "VALIDATED"
     names = list(choice.names)
     return {"mode": mode, "allowedFunctionNames": names} if names else {"mode": mode}
+
+
+def _in_words(output: JsonFormat | None) -> str:
+    if output is None or output.schema is None:
+        return _JSON_ONLY
+    return f"{_JSON_ONLY} It must fit this JSON Schema: {output.schema}"
 
 
 def _own_thinking(reasoning: Reasoning) -> Content:

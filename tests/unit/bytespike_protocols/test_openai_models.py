@@ -86,6 +86,24 @@ def test_models_that_only_talk_are_not_asked_to_think(
     assert losses == [Loss(path) for path in lost]
 
 
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ("gpt-5.4", True),
+        ("o3-mini", True),
+        ("gpt-5.3-codex", True),
+        ("somebody-elses-model", True),
+        ("gpt-4o", False),
+        ("gpt-4.1-mini", False),
+        ("chatgpt-4o-latest", False),
+        ("gpt-5.5-chat-latest", False),
+    ],
+)
+def test_only_models_that_may_reason_are_asked_for_reasoning_state(model: str, asked: bool) -> None:
+    body, _ = encode(openai_responses.CODEC, model)
+    assert ("include" in body) is asked
+
+
 @pytest.mark.parametrize(("model", "taken"), [("o3", False), ("o4-mini", False), ("gpt-5", True)])
 def test_stop_sequences_go_to_models_that_take_them(model: str, taken: bool) -> None:
     body, losses = encode(openai_chat.CODEC, model, stop_sequences=("END",))

@@ -355,17 +355,15 @@ def test_choice_modes(choice: ToolChoice, calling: dict[str, Any]) -> None:
 
 
 def test_older_models_get_the_older_schema() -> None:
-    body, losses = encode(
-        HELLO,
-        model="gemini-2.0-flash",
-        tools=(Tool(name="x", parameters=SCHEMA), Tool(name="y", parameters=Json("{}"))),
-        output=JsonFormat(schema=Json('{"type":"object","additionalProperties":false}')),
-    )
+    tools = (Tool(name="x", parameters=SCHEMA), Tool(name="y", parameters=Json("{}")))
+    body, _ = encode(HELLO, model="gemini-2.0-flash", tools=tools)
     number = {"type": "INTEGER", "nullable": True}
     assert body["tools"][0]["functionDeclarations"] == [
         {"name": "x", "parameters": {"type": "OBJECT", "properties": {"n": number}}},
         {"name": "y"},
     ]
+    output = JsonFormat(schema=Json('{"type":"object","additionalProperties":false}'))
+    body, losses = encode(HELLO, model="gemini-2.0-flash", output=output)
     assert body["generationConfig"] == {
         "responseMimeType": "application/json",
         "responseSchema": {"type": "OBJECT"},

@@ -88,26 +88,6 @@ def test_nothing_is_stored_and_state_travels_along() -> None:
     assert losses == []
 
 
-@pytest.mark.parametrize(
-    ("model_name", "asked"),
-    [
-        ("gpt-5.4", True),
-        ("o3-mini", True),
-        ("gpt-5.3-codex", True),
-        ("somebody-elses-model", True),
-        ("gpt-4o", False),
-        ("gpt-4.1-mini", False),
-        ("chatgpt-4o-latest", False),
-        ("gpt-5.5-chat-latest", False),
-    ],
-)
-def test_models_that_only_talk_are_not_asked_for_reasoning_state(
-    model_name: str, asked: bool
-) -> None:
-    encoded = CODEC.encode_request(request(user(text("hi"))), model=model_name)
-    assert ("include" in json.loads(encoded.body)) is asked
-
-
 CALL = ToolUse(id="toolu_1", name="add", arguments=Json('{"b":1,"a":2}'))
 CALL_ITEM = {
     "type": "function_call",
