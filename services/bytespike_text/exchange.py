@@ -241,14 +241,14 @@ class Exchange:
         )
         self._client.when_left(self._departed)
         with self._vendor_time:
-            held = await relay.first_event(idle_timeout_s=idle_timeout_s)
+            await relay.first_event(idle_timeout_s=idle_timeout_s)
         self._note_success(attempt)
         self._means.channels[attempt.lane.id].observe_latency(time.monotonic() - attempt.started_s)
         self._note_first_byte()
         await self._open(way.content_type(response.headers.get("content-type")))
         self._relay = relay
-        self._job.body = b""  # nothing can be sent again; streams live for minutes
-        await relay.relay(held, idle_timeout_s=idle_timeout_s)
+        self._job.body = way.body = b""  # nothing can be sent again; streams live for minutes
+        await relay.relay(idle_timeout_s=idle_timeout_s)
         if not relay.tap.finished:
             # It ended by an error event of the vendor's own, which the client has.
             self._error_type = ErrorCode.BAD_UPSTREAM.value

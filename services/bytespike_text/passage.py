@@ -42,7 +42,9 @@ _STATEFUL = (b'"previous_response_id"', b'"conversation"', b'"background"')
 
 
 class Passage(Protocol):
-    """One lane's way there and back. ``losses``: what the vendor will not see as it was meant."""
+    """One lane's way there and back. ``losses``: what the vendor will not see as it was meant.
+    ``body`` may be given up once it has been sent.
+    """
 
     call: Call
     body: bytes
@@ -138,9 +140,9 @@ class Translation:
         self._lane = lane
         self._job = job
         self._request = _with_cap(job, lane)
-        self._encoded = _encoded(lane, job, self._request)
-        self.body = self._encoded.body
-        self.losses = (*self._encoded.losses, *_lost_betas(job.betas))
+        encoded = _encoded(lane, job, self._request)
+        self.body, self._renamed = encoded.body, encoded.renamed
+        self.losses = (*encoded.losses, *_lost_betas(job.betas))
         _check_strict(job, self.losses)
         headers = [(name, value) for name, value in job.headers if name != "accept"]
         if lane.dialect is Dialect.ANTHROPIC:
@@ -153,12 +155,12 @@ class Translation:
 
     def whole(self, body: bytes) -> bytes:
         """See :class:`Passage`."""
-        answer = restored(self._lane.codec.decode_response(body), self._encoded.renamed)
+        answer = restored(self._lane.codec.decode_response(body), self._renamed)
         return self._job.codec.encode_response(answer, self._context())
 
     def wording(self) -> Wording:
         """See :class:`Passage`."""
-        return Translated(self._lane.codec, self._encoded, self._job.codec, self._context())
+        return Translated(self._lane.codec, self._renamed, self._job.codec, self._context())
 
     def splitter(self) -> Splitter:
         """See :class:`Passage`."""

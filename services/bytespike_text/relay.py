@@ -58,19 +58,19 @@ class StreamRelay:
         self._relaying = False
         self._senseless = False
         self._error_body = b""
+        self._held = b""
 
     @property
     def at_boundary(self) -> bool:
         """Whether bytes of our own may be put in: what the client has got ends a frame."""
         return not self._relaying or self._wording.at_boundary(self._splitter)
 
-    async def first_event(self, *, idle_timeout_s: float) -> bytes:
-        """Wait for the first whole event; returns what to send for all that has come with it.
+    async def first_event(self, *, idle_timeout_s: float) -> None:
+        """Wait for the first whole event, and hold back what is to be sent for it.
 
         Raises :class:`AttemptFailed`, or :class:`CallersFault` if the stream begins with an error
         (unless the client has its headers already: then the error is relayed like any event).
         """
-        held = b""
         while True:
             chunk = await self._pull(idle_timeout_s)
             try:
@@ -79,19 +79,20 @@ class StreamRelay:
                     self._observe(frame)
                 if not self._client.committed:
                     self._refuse_error()
-                held += self._wording.pass_on(chunk, frames)
+                self._held += self._wording.pass_on(chunk, frames)
             except BadUpstreamMessage as error:
                 raise AttemptFailed(Failure(FailureKind.BAD_RESPONSE, status=200)) from error
             if frames:
-                return held
+                return
 
-    async def relay(self, held: bytes, *, idle_timeout_s: float) -> None:
+    async def relay(self, *, idle_timeout_s: float) -> None:
         """Send what was held back, then everything that comes, to the vendor's clean end.
 
         Raises :class:`AttemptFailed` if that end does not come, or comes without a terminal event.
         """
         self._relaying = True
-        if not self._client.send(held) and not await self._client.caught_up(_CLIENT_STALL_S):
+        all_taken, self._held = self._client.send(self._held), b""
+        if not all_taken and not await self._client.caught_up(_CLIENT_STALL_S):
             self._client.drop()
         try:
             await self._response.pump(self._sink, idle_timeout_s=idle_timeout_s)

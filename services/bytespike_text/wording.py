@@ -11,7 +11,6 @@ from typing import Protocol
 
 from bytespike_protocols.codec import (
     Codec,
-    Encoded,
     Framing,
     ReplyContext,
 )
@@ -117,8 +116,15 @@ class WithoutUsage(Verbatim):
 class Translated:
     """From the vendor's dialect to the client's, held to the stream grammar on both sides."""
 
-    def __init__(self, vendor: Codec, encoded: Encoded, client: Codec, context: ReplyContext):
-        self._decoder = restoring(vendor.stream_decoder(), encoded.renamed)
+    def __init__(
+        self,
+        vendor: Codec,
+        renamed: tuple[tuple[str, str], ...],
+        client: Codec,
+        context: ReplyContext,
+    ) -> None:
+        """``renamed`` as in ``Encoded``."""
+        self._decoder = restoring(vendor.stream_decoder(), renamed)
         self._encoder = client.stream_encoder(context)
         self._guard = StreamGuard("upstream")
 
