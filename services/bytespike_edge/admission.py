@@ -7,6 +7,7 @@ holds it later (the router) finishes it, and its lease returns it if everybody d
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Sequence
 
 from bytespike_contracts import holds
 from bytespike_contracts.holds import AccountState, Admission
@@ -47,9 +48,10 @@ class Gate:
         if not key.limited:
             return None
         try:
-            admission = await self._ask(key, "look", _LOOK_ONLY)
+            reply = await self._asked(key, "look", _LOOK_ONLY)
         except KvUnavailable:
             return None
+        admission = holds.read_admission(reply)
         state = admission.state
         return None if state is None else Look(admission.admitted_ms, state)
 
@@ -63,11 +65,12 @@ class Gate:
         """
         started = time.perf_counter()
         try:
-            admission = await self._ask(key, hold_id, amount_uusd)
+            reply = await self._asked(key, hold_id, amount_uusd)
         except KvUnavailable:
             raise not_loaded() from None
         finally:
             self._metrics.observe_redis_s(time.perf_counter() - started)
+        admission = holds.read_admission(reply)
         state = admission.state
         return admission, None if state is None else Look(admission.admitted_ms, state)
 
@@ -79,13 +82,14 @@ class Gate:
         except KvUnavailable:
             return
 
-    async def _ask(self, key: KnownKey, hold_id: str, amount_uusd: int) -> Admission:
+    def _asked(
+        self, key: KnownKey, hold_id: str, amount_uusd: int
+    ) -> Awaitable[Sequence[int | bytes]]:
         record = key.record
         args = holds.admit_args(
             hold_id, amount_uusd, concurrency=record.concurrency, scopes=key.scopes
         )
-        reply = await self._pipe.script("admit", holds.wallet_name(record.account_id), args)
-        return holds.read_admission(reply)
+        return self._pipe.script("admit", holds.wallet_name(record.account_id), args)
 
 
 def require_admitted(admission: Admission, key: KnownKey, *, needed_uusd: int) -> None:

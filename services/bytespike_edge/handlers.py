@@ -73,8 +73,11 @@ class Edge:
         if not target.startswith("/"):  # absolute form, as sent to proxies
             target = request.rel_url.raw_path_qs
         path, _, query = target.partition("?")
-        call.dialect = dialect_of(path)
-        place = find_route(request.method, path)
+        try:
+            place = find_route(request.method, path)
+        except GatewayError:
+            call.dialect = dialect_of(path)
+            raise
         route = call.route = place.route
         call.dialect = route.dialect
         if route.kind is Kind.ADMIN:

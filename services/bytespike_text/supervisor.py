@@ -50,7 +50,9 @@ class Supervisor:
             raise RuntimeError("must run in a task")
         self._tasks.add(task)
         try:
-            await self._guard(work)
+            await work
+        except Exception:  # noqa: BLE001 - see _crashed
+            self._crashed()
         finally:
             self._tasks.discard(task)
 
@@ -72,6 +74,10 @@ class Supervisor:
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception:  # noqa: BLE001 - the supervisor: one request must not end the others
-            self._on_crash()
-            _log.exception("a request's task crashed")
+        except Exception:  # noqa: BLE001 - see _crashed
+            self._crashed()
+
+    def _crashed(self) -> None:
+        """One request must not end the others: its exception ends here, counted and logged."""
+        self._on_crash()
+        _log.exception("a request's task crashed")
