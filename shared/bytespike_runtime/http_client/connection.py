@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import lru_cache
 from typing import Protocol, cast
 
 import httptools
@@ -247,9 +248,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._response is None:  # trailers carry nothing a relay needs
-            self._headers.append(
-                (name.decode("ascii").lower(), value.decode("utf-8", "surrogateescape"))
-            )
+            self._headers.append((_known_name(name), value.decode("utf-8", "surrogateescape")))
 
     def on_headers_complete(self) -> None:
         if self._complete:
@@ -343,6 +342,11 @@ class Connection(asyncio.Protocol):
     def _wake_writer(self) -> None:
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+
+
+@lru_cache(maxsize=1024)  # the same few on every response; the bound is against strangers' own
+def _known_name(name: bytes) -> str:
+    return name.decode("ascii").lower()
 
 
 def _check_head(reason: bytes, headers: list[tuple[str, str]]) -> bool:
