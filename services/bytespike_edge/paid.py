@@ -198,6 +198,7 @@ class PaidCalls:
             if recorder is None:
                 upstream.abort()
                 raise
+        response.headers.clear()  # they are out; a stream lives for minutes
         relay = StreamRelay(
             call, request, upstream, recorder, framing=purchase.offer.reading.framing
         )

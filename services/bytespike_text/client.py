@@ -55,6 +55,7 @@ class ClientStream:
             await self.response.prepare(self._request)
         except ConnectionError:
             return  # it left just now; the connection's loss is reported by itself
+        self.response.headers.clear()  # they are out; a stream lives for minutes
         self._writer = BodyWriter(self._request)
 
     def send(self, data: bytes) -> bool:
