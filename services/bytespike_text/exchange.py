@@ -21,6 +21,7 @@ from bytespike_contracts.settlement import Outcome
 from bytespike_protocols.codec import Loss
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.failures import VendorFailure
+from bytespike_protocols.ir import Dialect
 from bytespike_protocols.loss_policy.strict import dropped_header
 from bytespike_runtime.answer import WholeAnswer
 from bytespike_runtime.connection import ClientGone, unless_gone
@@ -45,6 +46,7 @@ from bytespike_text.report import Facts, report
 from bytespike_text.routing_table import RoutingTable
 from bytespike_text.second_book import Stopwatch, UpstreamTry
 from bytespike_text.supervisor import Supervisor
+from bytespike_text.token_count import least_prompt_tokens
 from bytespike_text.trials import Trials
 from bytespike_text.upstream import Upstream
 from bytespike_text.usage import Books, Ending, Settlement, completion, departure
@@ -66,6 +68,8 @@ class Means:
     keepalive_s: float
 
 
+#: Dialects whose vendors say what a prompt took only when the answer is complete.
+_REPORT_LATE = (Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES)
 _BROKEN = Ending(outcome=Outcome.BROKE_UPSTREAM, status=200)
 
 
@@ -84,6 +88,7 @@ class Exchange:
         self._keep_alive = KEEP_ALIVE[job.dialect]
         self._losses: tuple[Loss, ...] = ()
         self._left: Ending | None = None
+        self._least_prompt_tokens = 0
         self._error_type = ""
         self._arrived_s = time.monotonic()
         self._vendor_time = Stopwatch()
@@ -247,6 +252,8 @@ class Exchange:
         self._note_first_byte()
         await self._open(way.content_type(response.headers.get("content-type")))
         self._relay = relay
+        if attempt.lane.dialect in _REPORT_LATE:
+            self._least_prompt_tokens = least_prompt_tokens(self._job.body)
         self._job.body = way.body = b""  # nothing can be sent again; streams live for minutes
         await relay.relay(idle_timeout_s=idle_timeout_s)
         if not relay.tap.finished:
@@ -336,7 +343,7 @@ class Exchange:
         if self._left is None:
             # What a tap has seen before the relay began was held back, not delivered.
             tap = self._job.codec.tap() if self._relay is None else self._relay.tap
-            self._left = departure(tap, self._job.reading)
+            self._left = departure(tap, self._least_prompt_tokens)
         return self._left
 
     def _settle(self, ending: Ending) -> None:

@@ -7,6 +7,8 @@ to generating.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from aiohttp import web
 
@@ -18,7 +20,14 @@ from bytespike_runtime.answer import WholeAnswer
 from bytespike_text.job import Job
 from bytespike_text.routing_table import RoutingTable
 
-__all__ = ["ESTIMATED_HEADER", "countable", "decode_count", "encode_count", "estimated_count"]
+__all__ = [
+    "ESTIMATED_HEADER",
+    "countable",
+    "decode_count",
+    "encode_count",
+    "estimated_count",
+    "least_prompt_tokens",
+]
 
 #: Names the field of an answer that we counted ourselves.
 ESTIMATED_HEADER = "x-bytespike-estimated"
@@ -27,6 +36,11 @@ _FIELDS = {Dialect.ANTHROPIC: "input_tokens", Dialect.GEMINI: "totalTokens"}
 #: What Anthropic takes in a body that is only counted; anything else is a 400.
 _COUNTED_BY_ANTHROPIC = frozenset(
     {"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"}
+)
+
+#: The text of a prompt, by the names all four dialects keep it under.
+_TEXT = re.compile(
+    rb'"(?:text|content|input|instructions|output)"\s*:\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL
 )
 
 _counts = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -43,6 +57,14 @@ def estimated_count(job: Job, table: RoutingTable) -> web.StreamResponse | None:
         headers={"content-type": "application/json", ESTIMATED_HEADER: _FIELDS[job.dialect]},
         body=encode_count(job.dialect, counted),
     )
+
+
+def least_prompt_tokens(body: bytes) -> int:
+    """What a prompt comes to at least, by its plain text alone: what a client that leaves pays for
+    where the vendor would have reported the input at the end.
+    """
+    texts: list[bytes] = _TEXT.findall(body)
+    return sum([len(text) - text.count(b"\\") for text in texts]) // BYTES_PER_TOKEN
 
 
 def countable(dialect: Dialect, body: bytes, *, model: str) -> bytes:

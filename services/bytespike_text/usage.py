@@ -14,7 +14,7 @@ from bytespike_contracts.principal import Grant, Principal, Reading
 from bytespike_contracts.settlement import Outcome, charge
 from bytespike_contracts.usage import Attempt, UsageEvent
 from bytespike_protocols.ir import Usage
-from bytespike_protocols.tap import BYTES_PER_TOKEN, Tap
+from bytespike_protocols.tap import Tap
 from bytespike_runtime.logs import get_logger
 from bytespike_text.leases import Holds
 from bytespike_text.metrics import TextMetrics
@@ -67,15 +67,15 @@ def completion(tap: Tap) -> Ending:
     return Ending(outcome=Outcome.COMPLETED, status=200, usage=usage)
 
 
-def departure(tap: Tap, reading: Reading) -> Ending:
+def departure(tap: Tap, least_prompt_tokens: int = 0) -> Ending:
     """The ending if the client leaves now: it pays for what was delivered, if anything was. Most
-    dialects report the input only at the end; until then it is counted like the output.
+    dialects report the input only at the end; until then it is counted by us, too.
     """
     if not tap.content_seen:
         return Ending(outcome=Outcome.CLIENT_LEFT_EARLY, status=200)
     usage = token_usage(tap.usage_so_far)
     if not (usage.input_tokens or usage.cache_read_tokens or usage.cache_write_5m_tokens):
-        usage = replace(usage, input_tokens=reading.text_bytes // BYTES_PER_TOKEN)
+        usage = replace(usage, input_tokens=least_prompt_tokens)
     return Ending(
         outcome=Outcome.CLIENT_LEFT_LATE,
         status=200,

@@ -22,6 +22,7 @@ from bytespike_text.leases import SCRIPTS, Holds
 from bytespike_text.metrics import TextMetrics
 from bytespike_text.publisher import Publisher
 from bytespike_text.spool import Spool
+from bytespike_text.token_count import least_prompt_tokens
 from bytespike_text.usage import Books, Ending, Settlement, completion, departure
 
 GRANT = Grant(
@@ -147,12 +148,22 @@ def test_a_completion_is_read_from_the_tap() -> None:
 
 
 def test_a_client_that_leaves_owes_what_it_got() -> None:
-    assert departure(tapped(START), STREAM).outcome is Outcome.CLIENT_LEFT_EARLY
-    counted = departure(tapped(START, TEXT), STREAM)
+    assert departure(tapped(START)).outcome is Outcome.CLIENT_LEFT_EARLY
+    counted = departure(tapped(START, TEXT))
     assert (counted.outcome, counted.estimated) == (Outcome.CLIENT_LEFT_LATE, True)
     assert counted.usage == TokenUsage(input_tokens=10, output_tokens=3)
-    reported = departure(tapped(START, TEXT, END), STREAM)
+    reported = departure(tapped(START, TEXT, END))
     assert (reported.usage, reported.estimated) == (
         TokenUsage(input_tokens=10, output_tokens=9),
         False,
     )
+
+
+def test_a_prompt_nobody_reported_is_counted_by_its_text() -> None:
+    unreported = (b"message_start", b'{"message":{"type":"message"}}')
+    late = departure(tapped(unreported, TEXT), 7)
+    assert late.usage == TokenUsage(input_tokens=7, output_tokens=3)
+    assert late.estimated
+    body = rb'{"model":"m","messages":[{"role":"user","content":"eight by\"tes"},'
+    body += rb'{"content":[{"type":"text","text": "12 more bytes"}]}],"input_schema":{"x":"y"}}'
+    assert least_prompt_tokens(body) == (11 + 13) // 4

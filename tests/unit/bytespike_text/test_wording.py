@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bytespike_protocols.codec import Encoded, RouteHints
 from bytespike_protocols.codec import ReplyContext as Context
+from bytespike_protocols.codec import RouteHints
 from bytespike_protocols.dialects import CODECS
 from bytespike_protocols.errors import BadUpstreamMessage
 from bytespike_protocols.ir import Dialect
@@ -37,7 +37,7 @@ def translated() -> Translated:
         created_s=1,
         model="m",
     )
-    return Translated(CODECS[Dialect.ANTHROPIC], Encoded(b""), chat, context)
+    return Translated(CODECS[Dialect.ANTHROPIC], (), chat, context)
 
 
 @pytest.mark.parametrize("dialect", Dialect)
