@@ -128,3 +128,23 @@ def test_vendors_compatible_with_openai_have_their_own_rules() -> None:
     body, losses = encode(openai_chat.COMPATIBLE_CODEC, "gpt-5", sampling=KNOBS)
     assert (body["temperature"], body["top_p"]) == (0.5, 0.9)
     assert losses == []
+
+
+@pytest.mark.parametrize(
+    ("model_name", "asked"),
+    [
+        ("gpt-5.4", True),
+        ("o3-mini", True),
+        ("gpt-5.3-codex", True),
+        ("somebody-elses-model", True),
+        ("gpt-4o", False),
+        ("gpt-4.1-mini", False),
+        ("chatgpt-4o-latest", False),
+        ("gpt-5.5-chat-latest", False),
+    ],
+)
+def test_models_that_only_talk_are_not_asked_for_reasoning_state(
+    model_name: str, asked: bool
+) -> None:
+    body, losses = encode(openai_responses.CODEC, model_name)
+    assert ("include" in body, losses) == (asked, [])
