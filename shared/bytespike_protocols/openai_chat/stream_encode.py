@@ -198,7 +198,9 @@ class ChatStreamEncoder:
             case ToolUse():
                 signature = wrap(opaque, carrier=Dialect.OPENAI_CHAT)
                 extra = {"google": {"thought_signature": signature}}
-                return self._chunk(self._piece(extra_content=extra))
+                # Clients' helpers insist on a function in every piece of a call.
+                more = {"arguments": ""}
+                return self._chunk(self._piece(function=more, extra_content=extra))
         # There is no place for a signature on words of the answer.
         return b""
 

@@ -139,6 +139,17 @@ def test_the_same_answer_streamed() -> None:
     )
 
 
+def test_every_piece_of_a_call_has_its_function() -> None:
+    """The official client's helper for streams fails on pieces without."""
+    lines = written_stream(ANSWER).split(b"\n\n")
+    chunks = [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    pieces = [piece for delta in deltas for piece in delta.get("tool_calls", ())]
+    signed = [piece for piece in pieces if "extra_content" in piece]
+    assert len(signed) == 1
+    assert all("arguments" in piece["function"] for piece in pieces)
+
+
 def test_clients_that_want_no_thoughts_get_their_state_alone() -> None:
     hidden = Reasoning(mode="adaptive", show=False)
     thinking = msgspec.structs.replace(ANSWER, blocks=ANSWER.blocks[:1])
