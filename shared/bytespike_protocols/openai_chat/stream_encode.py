@@ -63,6 +63,7 @@ class ChatStreamEncoder:
     """For one answer."""
 
     __slots__ = (
+        "_annotations",
         "_block",
         "_calls",
         "_citations",
@@ -98,7 +99,7 @@ class ChatStreamEncoder:
         #: Words (or whether there were arguments) of the open block.
         self._pieces: list[str] = []
         self._citations: list[Json] = []
-        self._calls = self._details = self._offset = 0
+        self._annotations = self._calls = self._details = self._offset = 0
 
     def feed(self, event: Event) -> bytes:
         """Raises ``AssertionError`` on events in the wrong order."""
@@ -198,9 +199,8 @@ class ChatStreamEncoder:
             case ToolUse():
                 signature = wrap(opaque, carrier=Dialect.OPENAI_CHAT)
                 extra = {"google": {"thought_signature": signature}}
-                # Clients' helpers insist on a function in every piece of a call.
-                more = {"arguments": ""}
-                return self._chunk(self._piece(function=more, extra_content=extra))
+                # Clients demand a function of every piece.
+                return self._chunk(self._piece(function={"arguments": ""}, extra_content=extra))
         # There is no place for a signature on words of the answer.
         return b""
 
@@ -219,7 +219,12 @@ class ChatStreamEncoder:
             return b""
         text = "".join(self._pieces)
         found = (annotation_of(c, text, offset=self._offset) for c in self._citations)
-        annotations = [annotation for annotation in found if annotation is not None]
+        # Clients add to a list by the index its new entries have, and give up if they have none.
+        annotations = [
+            {"index": index, **annotation}
+            for index, annotation in enumerate(filter(None, found), start=self._annotations)
+        ]
+        self._annotations += len(annotations)
         self._offset += len(text)
         return self._chunk({"annotations": annotations}) if annotations else b""
 

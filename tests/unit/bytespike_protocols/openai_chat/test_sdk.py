@@ -13,9 +13,21 @@ import pytest
 from openai import APIError, OpenAI
 from openai.types.chat import ChatCompletionChunk
 
+from bytespike_protocols.custody import wrap
 from bytespike_protocols.events import Event, Failed
 from bytespike_protocols.folding import fold, unfold
-from bytespike_protocols.ir import Refusal, Response, StopReason, Text, ToolUse, Usage
+from bytespike_protocols.ir import (
+    Dialect,
+    Json,
+    Opaque,
+    Refusal,
+    Response,
+    Stop,
+    StopReason,
+    Text,
+    ToolUse,
+    Usage,
+)
 from bytespike_protocols.openai_chat import CODEC
 from tests.support.chat_corpus import Case, answers, context_for, decode_stream, streams
 
@@ -145,3 +157,40 @@ def test_the_client_gathers_a_whole_answer_from_our_stream(case: Case) -> None:
         [call.id, call.function.name, call.function.arguments] for call in message.tool_calls or []
     ] == wanted["calls"]
     assert_same_usage(final.usage, response.usage)
+
+
+def test_the_client_gathers_sources_and_signatures() -> None:
+    """Its accumulator gives up on entries without an index, and on pieces without a function."""
+    opaque = Opaque(issuer=Dialect.GEMINI, payload="c2ln", model="gemini-3-pro")
+    cited = [
+        Text(
+            text=f"See {page}.",
+            citations=(
+                Json(
+                    '{"type":"web_search_result_location",'
+                    f'"url":"https://{page}.test/","cited_text":"{page}"}}'
+                ),
+            ),
+        )
+        for page in ("one", "two")
+    ]
+    call = ToolUse(id="call_1", name="f", arguments=Json('{"a":1}'), opaque=opaque)
+    response = Response(
+        id="x", model="m", blocks=(*cited, call), stop=Stop(reason=StopReason.TOOL_USE)
+    )
+    encoder = CODEC.stream_encoder(context_for(stream=True))
+    body = b"".join(encoder.feed(event) for event in unfold(response))
+    client = client_for(body, "text/event-stream")
+    with client.chat.completions.stream(model="m", messages=[]) as stream:
+        message = stream.get_final_completion().choices[0].message
+    spans = [note.url_citation for note in message.annotations or []]
+    assert message.content is not None
+    assert [(s.url, message.content[s.start_index : s.end_index]) for s in spans] == [
+        ("https://one.test/", "one"),
+        ("https://two.test/", "two"),
+    ]
+    [read] = message.tool_calls or []
+    assert read.function.arguments == '{"a":1}'
+    assert (read.model_extra or {})["extra_content"] == {
+        "google": {"thought_signature": wrap(opaque, carrier=Dialect.OPENAI_CHAT)}
+    }
