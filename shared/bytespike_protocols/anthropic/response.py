@@ -31,6 +31,7 @@ from bytespike_protocols.ir import (
 
 __all__ = [
     "AnyBlock",
+    "can_cite",
     "decode_block",
     "decode_response",
     "encode_response",
@@ -46,6 +47,7 @@ _encoder = msgspec.json.Encoder()
 _answer = msgspec.json.Decoder(wire.Answer)
 _block = msgspec.json.Decoder(wire.AnswerBlock)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_citation = msgspec.json.Decoder(wire.EventKind)
 _NO_ARGUMENTS = Json("{}")
 _CUT = {StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL}
 
@@ -185,9 +187,18 @@ def _encode_block(block: Block, *, shown: bool) -> list[Any]:
 
 def _text(block: Text) -> Wire:
     item: Wire = {"type": "text", "text": block.text}
-    if block.citations:
-        item["citations"] = [raw(citation) for citation in block.citations]
+    citations = [raw(citation) for citation in block.citations if can_cite(citation)]
+    if citations:
+        item["citations"] = citations
     return item
+
+
+def can_cite(citation: Json) -> bool:
+    """Whether it is of a kind Anthropic has: not of a file in another vendor's keeping."""
+    try:
+        return _citation.decode(citation).type.endswith("_location")
+    except msgspec.DecodeError:
+        return False
 
 
 def _thinking(block: Thinking, *, shown: bool) -> list[Wire]:

@@ -17,7 +17,12 @@ from bytespike_protocols.anthropic import signatures
 from bytespike_protocols.anthropic.draft import Wire, raw
 from bytespike_protocols.anthropic.failure import encode_stream_error
 from bytespike_protocols.anthropic.identity import safe_id
-from bytespike_protocols.anthropic.response import encode_usage, message_id, shows_thoughts
+from bytespike_protocols.anthropic.response import (
+    can_cite,
+    encode_usage,
+    message_id,
+    shows_thoughts,
+)
 from bytespike_protocols.anthropic.stops import encode_stop
 from bytespike_protocols.codec import ReplyContext
 from bytespike_protocols.events import (
@@ -140,6 +145,8 @@ class MessagesStreamEncoder:
         return self._ensure_start() + self._write_json(event.json)
 
     def _add_citation(self, event: CitationDelta) -> bytes:
+        if not can_cite(event.citation):
+            return b""
         citation = event.citation.encode()
         return self._ensure_start() + _DELTA % (
             self._index, b"citations_delta", b"citation", citation,

@@ -343,3 +343,15 @@ def comparable(block: Block) -> object:
             return block.kind, json.loads(value)
         case _:
             return block
+
+
+def test_a_citation_of_a_file_another_vendor_keeps_is_left_out() -> None:
+    kept = Json('{"type":"container_file_citation","file_id":"cfile_1","filename":"plot.png"}')
+    cited = answer(Text(text="See the plot.", citations=(kept, CITATION)))
+    wanted = [{"type": "text", "text": "See the plot.", "citations": [json.loads(CITATION)]}]
+    assert json.loads(CODEC.encode_response(cited, SHOWN))["content"] == wanted
+    assert stream(unfold(cited)).blocks == wanted
+    only = answer(Text(text="See the plot.", citations=(kept,)))
+    assert json.loads(CODEC.encode_response(only, SHOWN))["content"] == [
+        {"type": "text", "text": "See the plot."}
+    ]
