@@ -77,9 +77,10 @@ class ChatDriver:
             if not stream:
                 raw = await sdk.chat.completions.with_raw_response.create(**fields)
                 return _reply(raw.parse(), raw.headers)
-            options = {"stream": True, "stream_options": {"include_usage": True}}
-            raw = await sdk.chat.completions.with_raw_response.create(**fields, **options)
-            return _reply(_folded([chunk async for chunk in raw.parse()]), raw.headers)
+            fields |= {"stream": True, "stream_options": {"include_usage": True}}
+            streamed = await sdk.chat.completions.with_raw_response.create(**fields)
+            chunks = [chunk async for chunk in streamed.parse()]
+            return _reply(_folded(chunks), streamed.headers)
         except openai.APIStatusError as error:
             return Failure(error=error, status=error.status_code, headers=error.response.headers)
         except openai.APIError as error:
@@ -129,11 +130,11 @@ def _folded(chunks: list[ChatCompletionChunk]) -> ChatCompletion:
             delta = choice.delta.model_dump(exclude_none=True, exclude={"role"})
             _extend(message, delta)
     message["tool_calls"] = message.get("tool_calls") or None
-    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
+    only = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
     head = chunks[-1].model_dump(include={"id", "created", "model"})
     usage = [chunk.usage.model_dump() for chunk in chunks if chunk.usage]
     return ChatCompletion.model_validate(
-        {**head, "object": "chat.completion", "choices": [choice], "usage": usage[-1]}
+        {**head, "object": "chat.completion", "choices": [only], "usage": usage[-1]}
     )
 
 

@@ -89,7 +89,7 @@ class ResponsesDriver:
         async with sdk.responses.stream(**fields) as events:
             async for event in events:
                 if event.type in {"response.completed", "response.incomplete"}:
-                    last = event.response  # type: ignore[union-attr]
+                    last = event.response
             headers = events._response.headers
         assert last is not None
         return _reply(last, headers)

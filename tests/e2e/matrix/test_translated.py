@@ -86,7 +86,7 @@ async def ask(
     stream: bool = False,
     faults: str = "",
     more: dict[str, Any] | None = None,
-    **headers: str,
+    **headers: Any,
 ) -> Answer:
     path, body = asked(dialect, model, stream=stream)
     return await customer.post({**body, **(more or {})}, path=path, faults=faults, **headers)
@@ -168,7 +168,8 @@ async def test_leaving_later_pays_for_what_was_delivered(
     await gateway.settled(customer)
 
 
-@pytest.mark.parametrize("client", DIALECTS)
+# Google's clients get no headers before the first event, so they cannot leave in between.
+@pytest.mark.parametrize("client", [client for client in DIALECTS if KEEP_ALIVE[client]])
 async def test_leaving_before_the_first_token_is_free(
     gateway: Gateway, customer: Customer, client: Dialect
 ) -> None:
