@@ -22,6 +22,7 @@ OURS = Dialect.OPENAI_CHAT
 #: The type of a detail without words.
 ENCRYPTED = "reasoning.encrypted"
 
+_FIELDS_BEGIN = b'"reasoning_'
 _FIELDS = (b'"reasoning_content"', b'"reasoning_details"')
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -31,7 +32,8 @@ def carries_thoughts(body: bytes) -> bool:
     """Whether a client's request may hold thoughts of earlier answers. OpenAI itself, which never
     shows any, refuses them. Never False for a body that holds some.
     """
-    return any(field in body for field in _FIELDS)
+    # Large bodies are searched whole, most of them but once.
+    return _FIELDS_BEGIN in body and any(field in body for field in _FIELDS)
 
 
 def words_of(detail: Mapping[str, object]) -> str:
