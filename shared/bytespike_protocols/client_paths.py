@@ -34,6 +34,7 @@ from bytespike_protocols.ir import (
     ToolResult,
 )
 from bytespike_protocols.leftovers import is_emulated, is_idle, placeless, refuse_essential
+from bytespike_protocols.renaming import SEPARATOR
 
 __all__ = ["client_path", "in_the_clients_words"]
 
@@ -303,21 +304,30 @@ def _setting(names: _Names, path: str) -> str:
 def _in_tool(request: Request, names: _Names, index: int, field: str) -> str:
     tool = request.tools[index]
     if isinstance(tool, ServerTool):
-        return _server_tool(request.dialect, tool, index)
+        return _server_tool(request, tool, index)
     name, dot, keyword = field.partition(".")
     if not name:
         return names.tool
-    place = names.tool if names.tool.count("[") > 1 else f"tools[{index}]"
+    place = names.tool if names.tool.count("[") > 1 else _tool_place(request, index)
     return f"{place}.{names.tool_fields.get(name, name)}{dot}{keyword}"
 
 
-def _server_tool(dialect: Dialect, tool: ServerTool, index: int) -> str:
+def _tool_place(request: Request, index: int) -> str:
+    """Where tools stand in a list of their own or, some of them, in namespaces in that list."""
+    names = [tool.name if isinstance(tool, Tool) else "" for tool in request.tools]
+    if SEPARATOR in names[index]:
+        return "tools[].tools[]"
+    return "tools[]" if any(SEPARATOR in name for name in names) else f"tools[{index}]"
+
+
+def _server_tool(request: Request, tool: ServerTool, index: int) -> str:
+    dialect = request.dialect
     if dialect is Dialect.GEMINI:
         # Its definition is an object of one field, whose name is the tool.
         return f"tools[].{next(iter(msgspec.json.decode(tool.value, type=dict[str, object])))}"
     if dialect is Dialect.OPENAI_CHAT and tool.kind == "web_search":
         return "web_search_options"
-    return f"tools[{index}]"
+    return _tool_place(request, index)
 
 
 def _in_turn(request: Request, names: _Names, index: int, field: str) -> str:

@@ -253,13 +253,16 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """A function of the client's. ``parameters`` is JSON Schema; None = takes none."""
+    """A function of the client's. ``parameters`` is JSON Schema; None = takes none. ``group`` is
+    the whole definition that only its dialect knows (a namespace), on the first function in it.
+    """
 
     name: str
     description: str | None = None
     parameters: Json | None = None
     strict: bool | None = None
     cache: CacheControl | None = None
+    group: Json | None = None
     extras: tuple[Extra, ...] = ()
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -29,11 +30,15 @@ from bytespike_protocols.ir import (
 )
 from bytespike_protocols.sse import Frame
 
-__all__ = ["NameRule", "Renamed", "rename_tools", "restored", "restoring"]
+__all__ = ["SEPARATOR", "NameRule", "Renamed", "rename_tools", "restored", "restoring"]
 
 #: (The name the vendor sees and answers with, the client's.)
 Renamed = tuple[tuple[str, str], ...]
 
+#: Between a namespace and a name in it, in dialects that have them. No vendor takes it in a name.
+SEPARATOR: Final = "\x1f"
+#: What it becomes where that is still nobody else's name.
+_JOINT: Final = "__"
 _REFUSED_BY_ANY = re.compile(r"[^A-Za-z0-9_-]")
 _DIGEST_CHARS = 10
 
@@ -74,9 +79,7 @@ def rename_tools(request: Request, rule: NameRule) -> tuple[Request, Renamed]:
     for name in names:
         if name in taken:
             continue
-        safe = rule.rewrite(name)
-        while safe in taken:
-            safe = rule.rewrite(safe)
+        safe = _safe(name, rule, taken)
         taken.add(safe)
         table[name] = safe
     if not table:
@@ -94,6 +97,16 @@ def rename_tools(request: Request, rule: NameRule) -> tuple[Request, Renamed]:
         turns=tuple(_rename_turn(turn, table) for turn in request.turns),
     )
     return renamed, tuple((safe, name) for name, safe in table.items())
+
+
+def _safe(name: str, rule: NameRule, taken: Collection[str]) -> str:
+    joined = name.replace(SEPARATOR, _JOINT)
+    if joined not in taken and rule.takes(joined):
+        return joined
+    safe = rule.rewrite(name)
+    while safe in taken:
+        safe = rule.rewrite(safe)
+    return safe
 
 
 def restored(response: Response, renamed: Renamed) -> Response:

@@ -139,7 +139,20 @@ ROWS: Final[tuple[Row, ...]] = (
     row(_CLIENT, "input[].arguments", "mapped exact mapped"),
     row(_CLIENT, "input[].async", "dropped dropped dropped"),
     row(_CLIENT, "input[].caller", "dropped dropped dropped"),
-    row(_CLIENT, "input[].namespace", "dropped dropped dropped"),
+    row(
+        _CLIENT,
+        "input[].namespace",
+        "mapped mapped mapped",
+        case="of a tool offered in it",
+        note="part of the name",
+    ),
+    row(
+        _CLIENT,
+        "input[].namespace",
+        "dropped dropped dropped",
+        case="of a tool offered in none",
+        note="OpenAI's own, for a function it looked up",
+    ),
     row(_CLIENT, "input[].output", "mapped mapped exact", case="text"),
     row(
         _CLIENT,
@@ -222,12 +235,26 @@ ROWS: Final[tuple[Row, ...]] = (
     row(
         _CLIENT,
         "tools[]",
+        "mapped mapped mapped",
+        case="namespace",
+        note="its functions, named `namespace__function`; its description stands before that of the"
+        " first; calls come back with their namespace",
+    ),
+    row(
+        _CLIENT,
+        "tools[]",
         "refused refused refused",
         case="other hosted tools",
         note="these run at OpenAI",
     ),
     row(_CLIENT, "tool_choice", "mapped exact mapped", case="auto, required, none"),
-    row(_CLIENT, "tool_choice", "mapped mapped mapped", case="function, custom"),
+    row(
+        _CLIENT,
+        "tool_choice",
+        "mapped mapped mapped",
+        case="function, custom",
+        note="of a namespace too, by `namespace` or by a name that occurs once",
+    ),
     row(
         _CLIENT,
         "tool_choice.tools",

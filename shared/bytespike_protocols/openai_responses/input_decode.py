@@ -8,7 +8,7 @@ it may have stored; they are left out, save where the id is all there is of an i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Literal
 
 import msgspec
@@ -33,6 +33,7 @@ from bytespike_protocols.ir import (
 from bytespike_protocols.openai_responses.content_decode import decode_parts, is_part
 from bytespike_protocols.openai_responses.fields import Fields, bad, list_of, raw_text, value_of
 from bytespike_protocols.openai_responses.free_form import wrap_text
+from bytespike_protocols.openai_responses.namespaces import read_call_name
 
 __all__ = ["Input", "decode_input"]
 
@@ -55,15 +56,16 @@ class Input(msgspec.Struct, frozen=True):
     extras: tuple[Extra, ...]
 
 
-def decode_input(raw: msgspec.Raw, *, instructed: bool) -> Input:
-    """``instructed``: there are ``instructions`` too. Paths of extras count items as they will be
-    written again: the first instruction as ``instructions``, the further ones as items.
+def decode_input(raw: msgspec.Raw, *, instructed: bool, offered: Collection[str]) -> Input:
+    """``instructed``: there are ``instructions`` too; ``offered``: the tools' names. Paths of
+    extras count items as they will be written again: the first instruction as ``instructions``, the
+    further ones as items.
     """
     if memoryview(raw)[0] == ord('"'):
         block = Text(text=value_of(raw, _string, "input", "a string or an array"))
         return Input((), (Turn(role="user", blocks=(block,)),), ())
     items = [(item, Fields(item, path)) for path, item in list_of(raw, "input")]
-    reading = _Reading()
+    reading = _Reading(offered)
     leading = 0
     while leading < len(items) and reading.lead(items[leading][1]):
         leading += 1
@@ -88,15 +90,16 @@ def _reasoning_block(words: str | None, state: str | None) -> Thinking | Redacte
 class _Reading:
     """Turns under construction."""
 
-    __slots__ = ("_blocks", "_names", "_role", "extras", "system", "turns")
+    __slots__ = ("_blocks", "_names", "_offered", "_role", "extras", "system", "turns")
 
-    def __init__(self) -> None:
+    def __init__(self, offered: Collection[str]) -> None:
         self.system: list[Text] = []
         self.turns: list[Turn] = []
         self.extras: list[Extra] = []
         self._role: Literal["user", "assistant"] = "user"
         self._blocks: list[Block] = []
         self._names: dict[str, str] = {}
+        self._offered = offered
 
     def lead(self, fields: Fields) -> bool:
         """Take an instruction that comes before everything else; False if it is none."""
@@ -189,7 +192,7 @@ class _Reading:
     def _add_call(self, fields: Fields, arguments: Json) -> None:
         call = ToolUse(
             id=fields.required_text("call_id"),
-            name=fields.required_text("name"),
+            name=read_call_name(fields, self._offered),
             arguments=arguments,
         )
         self._names[call.id] = call.name

@@ -29,6 +29,7 @@ from bytespike_protocols.openai_responses.content_decode import is_part
 from bytespike_protocols.openai_responses.content_encode import Losses, PartWriter
 from bytespike_protocols.openai_responses.free_form import unwrap_text
 from bytespike_protocols.openai_responses.names import call_id
+from bytespike_protocols.openai_responses.namespaces import written_name
 
 __all__ = ["ItemWriter"]
 
@@ -134,7 +135,7 @@ class ItemWriter:
     def _call(self, path: str, block: ToolUse) -> None:
         self._note(path, block)
         item: dict[str, Any] = {"type": "function_call", "call_id": call_id(block.id)}
-        item["name"] = block.name
+        item |= written_name(block.name)
         if block.name in self._custom:
             item["type"] = "custom_tool_call"
             item["input"] = unwrap_text(block.arguments)

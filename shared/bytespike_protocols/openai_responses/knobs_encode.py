@@ -5,7 +5,7 @@ An answer repeats these settings, so its encoder writes them with the same funct
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,11 @@ from bytespike_protocols.ir import (
 from bytespike_protocols.openai_json import fits_strict
 from bytespike_protocols.openai_responses.content_encode import Losses
 from bytespike_protocols.openai_responses.free_form import free_form_names, is_free_form
+from bytespike_protocols.openai_responses.namespaces import (
+    bare_names,
+    is_written_with_its_group,
+    written_name,
+)
 
 __all__ = [
     "encode_output",
@@ -44,6 +49,7 @@ def encode_tools(request: Request, losses: Losses) -> list[Any]:
         if isinstance(tool, Tool)
         else _hosted(tool, f"tools[{index}]", losses)
         for index, tool in enumerate(request.tools)
+        if not (isinstance(tool, Tool) and is_written_with_its_group(tool))
     ]
 
 
@@ -99,7 +105,9 @@ def encode_reasoning(reasoning: Reasoning | None, losses: Losses) -> dict[str, A
     return asked or None
 
 
-def _function(tool: Tool, path: str, origin: Dialect, losses: Losses) -> dict[str, Any]:
+def _function(tool: Tool, path: str, origin: Dialect, losses: Losses) -> Any:
+    if tool.group is not None:
+        return msgspec.Raw(tool.group.encode())
     if tool.cache is not None:
         losses.emulated(f"{path}.cache")
     written: dict[str, Any] = {"type": "function", "name": tool.name}
@@ -135,12 +143,13 @@ def _hosted(tool: ServerTool, path: str, losses: Losses) -> Any:
     return {"type": "web_search"}
 
 
-def _tool_names(choice: ToolChoice, tools: Iterable[Tool | ServerTool]) -> list[dict[str, str]]:
-    custom = free_form_names(tools)
-    return [
-        {
-            "type": "custom" if name in custom else "function",
-            "name": name,
-        }
-        for name in choice.names
-    ]
+def _tool_names(choice: ToolChoice, tools: Sequence[Tool | ServerTool]) -> list[dict[str, str]]:
+    custom, bare = free_form_names(tools), bare_names(tools)
+    names: list[dict[str, str]] = []
+    for name in choice.names:
+        said = written_name(name)
+        if bare.get(said["name"]) == name:
+            # The vendor documents no namespace here, so it is said only where it must be.
+            said = {"name": said["name"]}
+        names.append({"type": "custom" if name in custom else "function"} | said)
+    return names

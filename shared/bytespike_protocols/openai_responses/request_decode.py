@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from bytespike_protocols.ir import (
@@ -21,6 +23,12 @@ from bytespike_protocols.ir import (
 from bytespike_protocols.openai_responses.fields import Fields, bad, raw_text, value_of
 from bytespike_protocols.openai_responses.free_form import PARAMETERS
 from bytespike_protocols.openai_responses.input_decode import Input, decode_input
+from bytespike_protocols.openai_responses.namespaces import (
+    NAMESPACE,
+    bare_names,
+    introduced,
+    read_name,
+)
 from bytespike_protocols.splice import shallow
 
 __all__ = ["ENCRYPTED_STATE", "LOGPROBS", "decode_request"]
@@ -45,7 +53,8 @@ def decode_request(body: bytes) -> Request:
     if not model:
         raise bad("model", "must not be empty")
     instructions = fields.text("instructions")
-    given = _input(fields, instructed=instructions is not None)
+    tools = tuple(_tools(fields))
+    given = _input(fields, tools, instructed=instructions is not None)
     leading = () if instructions is None else (Text(text=instructions),)
     include = _include(fields, extras)
     extras += _departures(fields)
@@ -54,8 +63,8 @@ def decode_request(body: bytes) -> Request:
         model=model,
         system=(*leading, *given.system),
         turns=given.turns,
-        tools=tuple(_tool(Fields(raw, path), raw) for path, raw in fields.elements("tools")),
-        tool_choice=_tool_choice(fields, extras),
+        tools=tools,
+        tool_choice=_tool_choice(fields, tools, extras),
         parallel_tools=fields.boolean("parallel_tool_calls"),
         max_output_tokens=_limit(fields),
         sampling=_sampling(fields, logprobs=LOGPROBS in include),
@@ -75,10 +84,13 @@ def _path(extra: Extra) -> str:
     return extra.path
 
 
-def _input(fields: Fields, *, instructed: bool) -> Input:
+def _input(fields: Fields, tools: tuple[Tool | ServerTool, ...], *, instructed: bool) -> Input:
     raw = fields.raw("input")
-    # An answer may also go on from a stored prompt or conversation alone.
-    return Input((), (), ()) if raw is None else decode_input(raw, instructed=instructed)
+    if raw is None:
+        # An answer may also go on from a stored prompt or conversation alone.
+        return Input((), (), ())
+    offered = {tool.name for tool in tools if isinstance(tool, Tool)}
+    return decode_input(raw, instructed=instructed, offered=offered)
 
 
 def _include(fields: Fields, extras: list[Extra]) -> list[str]:
@@ -181,12 +193,36 @@ def _reasoning(fields: Fields, extras: list[Extra]) -> Reasoning | None:
     return Reasoning(mode=mode, effort=effort, show=show)  # type: ignore[arg-type]
 
 
-def _tool(fields: Fields, raw: msgspec.Raw) -> Tool | ServerTool:
+def _tools(fields: Fields) -> Iterator[Tool | ServerTool]:
+    for path, raw in fields.elements("tools"):
+        tool = Fields(raw, path)
+        if tool.peek_text("type") == NAMESPACE:
+            yield from _members(tool, raw)
+        else:
+            yield _tool(tool, raw, "")
+
+
+def _members(fields: Fields, raw: msgspec.Raw) -> tuple[Tool | ServerTool, ...]:
+    """The functions of a namespace. One that holds anything else is the vendor's alone."""
+    name, about = fields.required_text("name"), fields.text("description")
+    if not name:
+        raise bad(fields.at("name"), "must not be empty")
+    read = [_tool(Fields(one, path), one, name) for path, one in fields.elements("tools")]
+    members = [tool for tool in read if isinstance(tool, Tool)]
+    value = raw_text(raw)
+    if not members or len(members) < len(read):
+        return (ServerTool(dialect=Dialect.OPENAI_RESPONSES, kind=NAMESPACE, value=value),)
+    description = introduced(members[0], name, about)
+    first = msgspec.structs.replace(members[0], group=value, description=description)
+    return (first, *members[1:])
+
+
+def _tool(fields: Fields, raw: msgspec.Raw, namespace: str) -> Tool | ServerTool:
     kind = fields.peek_text("type") or "function"
     if kind == "function":
         fields.drop("type")
         return Tool(
-            name=fields.required_text("name"),
+            name=read_name(fields, namespace),
             description=fields.text("description"),
             parameters=fields.json("parameters"),
             strict=fields.boolean("strict"),
@@ -195,7 +231,7 @@ def _tool(fields: Fields, raw: msgspec.Raw) -> Tool | ServerTool:
     if kind == "custom":
         # ``type`` stays among the extras: it marks the function that is really free-form text.
         return Tool(
-            name=fields.required_text("name"),
+            name=read_name(fields, namespace),
             description=fields.text("description"),
             parameters=PARAMETERS,
             extras=tuple(sorted(fields.extras(), key=_path)),
@@ -204,7 +240,9 @@ def _tool(fields: Fields, raw: msgspec.Raw) -> Tool | ServerTool:
     return ServerTool(dialect=Dialect.OPENAI_RESPONSES, kind=known, value=raw_text(raw))
 
 
-def _tool_choice(fields: Fields, extras: list[Extra]) -> ToolChoice | None:
+def _tool_choice(
+    fields: Fields, tools: tuple[Tool | ServerTool, ...], extras: list[Extra]
+) -> ToolChoice | None:
     raw = fields.raw("tool_choice")
     if raw is None:
         return None
@@ -217,18 +255,21 @@ def _tool_choice(fields: Fields, extras: list[Extra]) -> ToolChoice | None:
     if choice is None:
         # A hosted tool: said nowhere else.
         extras.append(Extra(path="tool_choice", value=raw_text(raw)))
-    return choice
+        return None
+    bare = bare_names(tools)
+    names = tuple(bare.get(name, name) for name in choice.names)
+    return msgspec.structs.replace(choice, names=names)
 
 
 def _named_choice(fields: Fields) -> ToolChoice | None:
     kind = fields.required_text("type")
     if kind in ("function", "custom"):
-        return ToolChoice(mode="named", names=(fields.required_text("name"),))
+        return ToolChoice(mode="named", names=(read_name(fields),))
     mode = _ALLOWED_MODES.get(fields.text("mode") or "")
     if kind != "allowed_tools" or mode is None:
         return None
     allowed = [Fields(raw, path) for path, raw in fields.elements("tools")]
     if not allowed or any(tool.text("type") not in ("function", "custom") for tool in allowed):
         return None
-    names = tuple(tool.required_text("name") for tool in allowed)
+    names = tuple(read_name(tool) for tool in allowed)
     return ToolChoice(mode=mode, names=names)  # type: ignore[arg-type]

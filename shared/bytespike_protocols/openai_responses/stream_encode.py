@@ -43,6 +43,7 @@ from bytespike_protocols.openai_responses.answer_encode import annotation, endin
 from bytespike_protocols.openai_responses.failure import encode_stream_error, failure_code
 from bytespike_protocols.openai_responses.free_form import free_form_names, unwrap_text
 from bytespike_protocols.openai_responses.names import item_id
+from bytespike_protocols.openai_responses.namespaces import written_name
 from bytespike_protocols.openai_responses.usage import encode_usage
 
 __all__ = ["ResponsesStreamEncoder"]
@@ -267,7 +268,7 @@ class ResponsesStreamEncoder(StreamEncoder):
     # Calls.
 
     def _open_call(self, block: ToolUse) -> None:
-        fields = {"status": "in_progress", "call_id": block.id, "name": block.name}
+        fields = {"status": "in_progress", "call_id": block.id} | written_name(block.name)
         if block.name in self._custom:
             self._add_item("custom_tool_call", "ctc", {**fields, "input": ""})
         else:

@@ -16,6 +16,7 @@ SCHEMA = {
 }
 OPEN = {"type": "object", "properties": {"x": {"type": "string"}}}
 TOOL = {"name": "f", "description": "does f", "parameters": SCHEMA}
+GROUP = {"type": "namespace", "name": "crm", "description": "the customers", "tools": [TOOL]}
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"x":"1"}'}
 RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "done"}
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -116,7 +117,10 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ),
     ("input[].async", ""): Sample(True, LOOP, at="input[1].async"),
     ("input[].caller", ""): Sample({"type": "direct"}, LOOP, at="input[1].caller"),
-    ("input[].namespace", ""): Sample("n", LOOP, at="input[1].namespace"),
+    ("input[].namespace", "of a tool offered in it"): Sample(
+        "crm", {**LOOP, "tools": [GROUP]}, at="input[1].namespace"
+    ),
+    ("input[].namespace", "of a tool offered in none"): Sample("n", LOOP, at="input[1].namespace"),
     ("input[].output", "text"): Sample("42", LOOP, other="43"),
     ("input[].output[]", "input_image"): Sample(
         {"type": "input_image", "image_url": PNG},
@@ -173,6 +177,7 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("tools[].defer_loading", ""): Sample(True, TOOLS),
     ("tools[].output_schema", ""): Sample(SCHEMA, TOOLS),
     ("tools[]", "web_search"): Sample({"type": "web_search"}, TOOLS),
+    ("tools[]", "namespace"): Sample(GROUP, TOOLS),
     ("tools[]", "other hosted tools"): Sample(
         {"type": "file_search", "vector_store_ids": ["vs_1"]}, TOOLS
     ),
