@@ -56,8 +56,6 @@ name = "ByteSpike"
 base_url = "{base_url}/v1"
 env_key = "BYTESPIKE_API_KEY"
 wire_api = "responses"
-[features]
-multi_agent = false
 """
 
 
@@ -149,6 +147,28 @@ async def test_a_task_with_a_tool_is_done(
     await gateway.settled(customer)
     assert await customer.balance_uusd() == 100_000_000 - spent
     assert (await gateway.audit())["clean"] is True
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4-6", "gemini-2-5-pro"])
+async def test_codex_finds_its_namespaced_tool_under_the_name_other_vendors_know(
+    as_delivered: Gateway, model: str, tmp_path: Path
+) -> None:
+    gateway = as_delivered
+    await gateway.simulator.reset()
+    customer = await gateway.customer()
+    dialect, vendor_model = _VENDORS[model]
+    name = "multi_agent_v1__close_agent"
+    call = vendor_call(dialect, vendor_model, name, {"target": "nobody"})
+    await gateway.simulator.script(sse=call)
+
+    exit_code, printed = await _run(CODEX, customer, model, tmp_path)
+
+    assert exit_code == 0, printed
+    last, first = await gateway.simulator.requests()
+    assert name in tools_offered(first.json())
+    # Codex's own words: it has run the tool, and found no such agent.
+    assert b"invalid agent id nobody" in last.body
+    assert last.body.count(b'"name":"%b"' % name.encode()) > first.body.count(name.encode())
 
 
 async def _run(cli: Cli, customer: Customer, model: str, folder: Path) -> tuple[int, str]:
