@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from bytespike_protocols.dialects import CODECS
@@ -15,7 +15,7 @@ from tests.support import anthropic_corpus, chat_corpus, gemini_corpus, response
 
 __all__ = ["ANSWERS", "STREAMS", "Recording", "name_of", "targets"]
 
-#: Background answers that were fetched before they were ready, and one that failed: no answers.
+#: Background answers that were fetched before they were ready.
 _UNFINISHED = {"oar-cc46ea97c3-00", "oar-cc46ea97c3-02"}
 
 
@@ -26,8 +26,10 @@ class Recording(NamedTuple):
     name: str
     body: bytes
 
-    def events(self) -> list[Event]:
-        """The whole stream. One that breaks off ends in a failure, as it does for the client."""
+    def events(self, pieces: Sequence[bytes] = ()) -> list[Event]:
+        """The stream as it came in these pieces, at once if there are none. One that breaks off
+        ends in a failure, as it does for the client.
+        """
         splitter, decoder = FrameSplitter(), CODECS[self.vendor].stream_decoder()
         guard = StreamGuard("upstream")
         events: list[Event] = []
@@ -38,8 +40,9 @@ class Recording(NamedTuple):
                 events.append(event)
 
         try:
-            for frame in splitter.feed(self.body):
-                take(decoder.feed(frame))
+            for piece in pieces or (self.body,):
+                for frame in splitter.feed(piece):
+                    take(decoder.feed(frame))
             last = splitter.close()
             if last is not None:
                 take(decoder.feed(last))
