@@ -150,7 +150,7 @@ ROWS: Final[tuple[Row, ...]] = (
         _CLIENT,
         "input[].namespace",
         "dropped dropped dropped",
-        case="of a tool offered in none",
+        case="of a tool offered outside of it",
         note="OpenAI's own, for a function it looked up",
     ),
     row(_CLIENT, "input[].output", "mapped mapped exact", case="text"),

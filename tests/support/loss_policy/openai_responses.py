@@ -120,7 +120,9 @@ SAMPLES: dict[tuple[str, str], Sample] = {
     ("input[].namespace", "of a tool offered in it"): Sample(
         "crm", {**LOOP, "tools": [GROUP]}, at="input[1].namespace"
     ),
-    ("input[].namespace", "of a tool offered in none"): Sample("n", LOOP, at="input[1].namespace"),
+    ("input[].namespace", "of a tool offered outside of it"): Sample(
+        "n", LOOP, at="input[1].namespace"
+    ),
     ("input[].output", "text"): Sample("42", LOOP, other="43"),
     ("input[].output[]", "input_image"): Sample(
         {"type": "input_image", "image_url": PNG},

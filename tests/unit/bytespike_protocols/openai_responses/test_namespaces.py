@@ -201,12 +201,20 @@ def test_its_own_vendor_gets_everything_as_it_was() -> None:
             ("crm__find",),
             {"name": "find", "namespace": "crm"},
         ),
+        # One of each of two namespaces.
+        ({"name": "sell"}, ("sell",), {"name": "sell"}),
+        (
+            {"name": "sell", "namespace": "shop"},
+            ("shop__sell",),
+            {"name": "sell", "namespace": "shop"},
+        ),
     ],
 )
 def test_a_choice_needs_its_namespace_where_names_are_alike(
     choice: dict[str, str], names: tuple[str, ...], written: dict[str, str]
 ) -> None:
-    tools = [function("find"), group("crm", function("find"), function("drop"))]
+    crm = group("crm", function("find"), function("drop"), function("sell"))
+    tools = [function("find"), crm, group("shop", function("sell"))]
     one = {"type": "function", **choice}
     for asked in (one, {"type": "allowed_tools", "mode": "required", "tools": [one]}):
         body = asking(tools=tools, tool_choice=asked)
