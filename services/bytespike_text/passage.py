@@ -38,7 +38,7 @@ _FRAME_LIMIT_BYTES = 8 * 1024 * 1024
 #: What a translated request is sent with: its fields are all known to the older version.
 _TRANSLATED_VERSION = "2023-06-01"
 _EVENT_STREAM = "text/event-stream; charset=utf-8"
-_STATEFUL = (b'"previous_response_id"', b'"conversation"', b'"background"')
+_STATEFUL = (b'"previous_response_id"', b'"conversation"', b'"background"', b'"store"')
 
 
 class Passage(Protocol):
@@ -249,7 +249,7 @@ def _refuse_state(lane: Lane, job: Job) -> None:
         fields = shallow(job.body)
     except BadClientMessage as error:
         raise client_error(error) from None
-    for name in ("previous_response_id", "conversation", "background"):
+    for name in ("previous_response_id", "conversation", "background", "store"):
         if bytes(fields.get(name, b"null")) not in (b"null", b"false"):
             raise GatewayError(
                 ErrorCode.UNSUPPORTED_FEATURE,

@@ -41,6 +41,7 @@ _ESSENTIAL: Final[dict[Dialect, dict[str, str]]] = {
         "conversation": _STATE,
         "previous_response_id": _STATE,
         "prompt": _STORED,
+        "store": "answers are not kept by the gateway, so none can be fetched or continued later",
     },
     Dialect.GEMINI: {
         "cachedContent": _STORED,

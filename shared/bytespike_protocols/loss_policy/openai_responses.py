@@ -440,9 +440,9 @@ ROWS: Final[tuple[Row, ...]] = (
     row(
         _CLIENT,
         "store",
-        "dropped dropped dropped",
+        "refused refused refused",
         case="true",
-        note="translated answers are never stored, and say so",
+        note="answers are not kept by the gateway",
     ),
     row(
         _CLIENT,

@@ -187,7 +187,12 @@ def test_a_strict_caller_is_refused_rather_than_given_less() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("previous_response_id", "resp_1"), ("conversation", "conv_1"), ("background", True)],
+    [
+        ("previous_response_id", "resp_1"),
+        ("conversation", "conv_1"),
+        ("background", True),
+        ("store", True),
+    ],
 )
 def test_what_a_vendor_would_have_to_keep_is_refused(field: str, value: Any) -> None:
     asked = job(Dialect.OPENAI_RESPONSES, **{field: value})
