@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from bytespike_cli.home import Home
@@ -198,6 +199,8 @@ async def test_a_drain_waits_for_a_request_whose_client_has_left(
             response = await setup.at(text, url).open(principal, stream=True)
             await response.chunk(idle_timeout_s=5)
             response.abort()
+            # What the vendor sends next must not race with the news that the client has left.
+            await eventually(lambda: not open_clients(child.pid, url))
             child.send_signal(signal.SIGTERM)
             async with asyncio.timeout(5):
                 while await reachable(url):
@@ -209,6 +212,16 @@ async def test_a_drain_waits_for_a_request_whose_client_has_left(
         event = await text.event(principal)
         assert (event.outcome, event.estimated) == (Outcome.CLIENT_LEFT_LATE, False)
         assert (await text.released(principal)).slots_in_use == 0
+
+
+def open_clients(pid: int, url: str) -> list[object]:
+    """Connections to ``url`` that the process has not closed yet."""
+    port = Origin.parse(url)[0].port
+    return [
+        each
+        for each in psutil.Process(pid).net_connections("tcp")
+        if each.laddr.port == port and each.status != psutil.CONN_LISTEN
+    ]
 
 
 async def reachable(url: str) -> bool:
