@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from bytespike_cli.admin_options import add_admin_options
+from bytespike_cli.admin.options import add_admin_options
 
 __all__ = ["main"]
 
@@ -81,7 +81,7 @@ def _up(args: argparse.Namespace) -> int:
 
 
 def _admin(args: argparse.Namespace) -> int:
-    from bytespike_cli.admin import run_admin  # noqa: PLC0415
+    from bytespike_cli.admin.run import run_admin  # noqa: PLC0415
 
     return run_admin(args, _home(), os.environ)
 

@@ -33,14 +33,15 @@ async def ensure_demo(api: GatewayApi, home: Home) -> Demo:
         demo = msgspec.json.decode(path.read_bytes(), type=Demo)
         if await _still_works(api.base_url, demo):
             return demo
-    org_id = await _org(api)
+    org_id, account_id = await _org(api)
+    account = f"/api/v1/admin/accounts/{account_id}"
     # The same idempotency key each time: a run that was interrupted cannot fund it twice.
     top_up = {"usd": _FUNDS_USD, "idempotency_key": f"demo-{org_id}"}
-    await api.call("POST", f"{_ORGS}/{org_id}/top-ups", top_up)
+    await api.call("POST", f"{account}/top-ups", top_up)
     demo = Demo(
         org_id=org_id,
-        api_key=await _key(api, org_id, "demo", "inference"),
-        manage_key=await _key(api, org_id, "demo-manage", "manage"),
+        api_key=await _key(api, account, "demo", "inference"),
+        manage_key=await _key(api, account, "demo-manage", "manage"),
     )
     write_private(path, msgspec.json.encode(demo).decode())
     return demo
@@ -57,13 +58,15 @@ async def _still_works(base_url: str, demo: Demo) -> bool:
     return True
 
 
-async def _org(api: GatewayApi) -> str:
+async def _org(api: GatewayApi) -> tuple[str, str]:
+    """The ids of the organisation and of its account."""
     for org in decode(await api.every(_ORGS))["items"]:
         if org["name"] == _ORG_NAME:
-            return str(org["id"])
-    return str(decode(await api.call("POST", _ORGS, {"name": _ORG_NAME}))["id"])
+            return str(org["id"]), str(org["account_id"])
+    org = decode(await api.call("POST", _ORGS, {"name": _ORG_NAME}))
+    return str(org["id"]), str(org["account_id"])
 
 
-async def _key(api: GatewayApi, org_id: str, name: str, scope: str) -> str:
+async def _key(api: GatewayApi, account: str, name: str, scope: str) -> str:
     body = {"name": name, "scopes": [scope]}
-    return str(decode(await api.call("POST", f"{_ORGS}/{org_id}/keys", body))["key"])
+    return str(decode(await api.call("POST", f"{account}/keys", body))["key"])

@@ -5,9 +5,10 @@ Scripts use ``--json`` instead, which never passes through here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-__all__ = ["fields", "table"]
+__all__ = ["fields", "rows_of", "table"]
 
 _EMPTY = "-"
 
@@ -27,6 +28,11 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
         ).rstrip()
         for line in [titles, *cells]
     )
+
+
+def rows_of(*columns: str) -> Callable[[Any], str]:
+    """A view of a list answer: ``columns`` of its ``items``."""
+    return lambda answer: table(answer["items"], columns)
 
 
 def fields(thing: Mapping[str, object], prefix: str = "") -> str:

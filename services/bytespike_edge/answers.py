@@ -15,6 +15,8 @@ _PASSED = {
     "content-type": "Content-Type",
     "retry-after": "Retry-After",
     "allow": "Allow",
+    "cache-control": "Cache-Control",
+    "content-disposition": "Content-Disposition",
 }
 #: Service -> client as well, but known before the body and part of the gateway's own headers.
 _OURS = {

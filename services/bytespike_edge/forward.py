@@ -12,7 +12,11 @@ from collections.abc import Iterable, Mapping
 from multidict import CIMultiDictProxy, istr
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_contracts.principal import INTERNAL_TOKEN_HEADER, PRINCIPAL_HEADER
+from bytespike_contracts.principal import (
+    CLIENT_ADDRESS_HEADER,
+    INTERNAL_TOKEN_HEADER,
+    PRINCIPAL_HEADER,
+)
 from bytespike_edge.routes import Upstream
 from bytespike_runtime.http_client import (
     BadResponse,
@@ -50,10 +54,13 @@ _NEVER_PASSED = frozenset(
         "upgrade",
         "x-api-key",
         "x-goog-api-key",
+        CLIENT_ADDRESS_HEADER,
         INTERNAL_TOKEN_HEADER,
         PRINCIPAL_HEADER,
     }
 )
+#: An operator's token, and a payment provider's signature.
+_PROOFS = ("authorization", "stripe-signature")
 _CONNECTION = istr("connection")
 
 _log = get_logger()
@@ -95,12 +102,13 @@ class Forwarder:
         headers.append(self._token)
         return headers
 
-    def admin_headers(self, client_headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
-        """As :meth:`headers_for`, but the caller's ``Authorization`` is the ledger's to judge."""
+    def unjudged_headers(self, client_headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
+        """As :meth:`headers_for`, but the caller's own proof is the ledger's to judge."""
         headers = self._listed(client_headers)
-        authorization = client_headers.get("authorization")
-        if authorization is not None:
-            headers.append(("authorization", authorization))
+        for name in _PROOFS:
+            proof = client_headers.get(name)
+            if proof is not None:
+                headers.append((name, proof))
         headers.append(self._token)
         return headers
 

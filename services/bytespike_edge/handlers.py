@@ -80,8 +80,8 @@ class Edge:
             raise
         route = call.route = place.route
         call.dialect = route.dialect
-        if route.kind is Kind.ADMIN:
-            return await self.unpaid.admin(call, request, route, target)
+        if route.kind is Kind.UNJUDGED:
+            return await self.unpaid.unjudged(call, request, route, target, self._address(request))
         if route.kind is Kind.MODELS:
             call.dialect = list_dialect(path, request.headers)
         call.key = key = await self._identify(call, request, query)
@@ -94,8 +94,11 @@ class Edge:
                 return await self.unpaid.count_tokens(call, request, key, place, query)
             case Kind.MODELS:
                 return await self.unpaid.models(call, key, place, query)
-            case Kind.OWN_DATA:
-                return await self.unpaid.own_data(call, request, key, route, query)
+            case Kind.ACCOUNT:
+                place_sent = path if route.template.endswith("*") else route.sent_path
+                target = f"{place_sent}?{query}" if query else place_sent
+                address = self._address(request)
+                return await self.unpaid.account(call, request, key, route, target, address)
             case _:
                 assert_never(route.kind)
 
@@ -114,17 +117,19 @@ class Edge:
 
     def _authorise(self, request: web.BaseRequest, key: KnownKey, route: Route) -> None:
         """Where from, and what for: before anything of the account is touched."""
-        if key.ip_rules is not None:
-            forwarded = request.headers.getall(_FORWARDED_FOR, [])
-            address = client_address(request.remote, forwarded, trusted_hops=self.trusted_hops)
-            if not key.ip_rules.permits(address):
-                raise GatewayError(
-                    ErrorCode.PERMISSION_DENIED, "this API key may not be used from this address"
-                )
+        if key.ip_rules is not None and not key.ip_rules.permits(self._address(request)):
+            raise GatewayError(
+                ErrorCode.PERMISSION_DENIED, "this API key may not be used from this address"
+            )
         if route.scope is not None and route.scope not in key.record.scopes:
             raise GatewayError(
                 ErrorCode.PERMISSION_DENIED, f"this API key lacks the scope {route.scope.value}"
             )
+
+    def _address(self, request: web.BaseRequest) -> str:
+        """The client's address as :func:`client_address` finds it; empty if it cannot tell."""
+        forwarded = request.headers.getall(_FORWARDED_FOR, [])
+        return client_address(request.remote, forwarded, trusted_hops=self.trusted_hops) or ""
 
     async def _refuse(self, call: Call, error: GatewayError) -> web.StreamResponse:
         call.error_type = error.code.value

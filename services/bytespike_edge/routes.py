@@ -40,10 +40,10 @@ class Kind(StrEnum):
     COUNTED = "counted"
     #: What models there are, from the catalogue.
     MODELS = "models"
-    #: The caller's own account data; no body, nothing reserved.
-    OWN_DATA = "own_data"
-    #: Not judged here: the ledger checks the administrator's token.
-    ADMIN = "admin"
+    #: The caller's account, seen or changed by the ledger; nothing reserved.
+    ACCOUNT = "account"
+    #: Not judged here: the ledger checks the operator's token, or needs none.
+    UNJUDGED = "unjudged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +112,8 @@ _ROUTES = (
     # Whose list it is, the headers of a call can say otherwise: see ``model_lists``.
     _read_only("/v1/models", Dialect.OPENAI_CHAT, Upstream.EDGE, Kind.MODELS),
     _read_only("/v1beta/models", Dialect.GEMINI, Upstream.EDGE, Kind.MODELS),
-    _read_only("/v1/balance", Dialect.OPENAI_CHAT, Upstream.LEDGER, Kind.OWN_DATA),
-    _read_only("/v1/usage", Dialect.OPENAI_CHAT, Upstream.LEDGER, Kind.OWN_DATA),
+    _read_only("/v1/balance", Dialect.OPENAI_CHAT, Upstream.LEDGER, Kind.ACCOUNT),
+    _read_only("/v1/usage", Dialect.OPENAI_CHAT, Upstream.LEDGER, Kind.ACCOUNT),
 )
 
 _ONE_MODEL = {
@@ -141,18 +141,36 @@ _BY_VERB: Mapping[str, Route] = {
     )
 }
 
-_ADMIN_PREFIX = "/api/v1/admin/"
-_ADMIN = Match(
-    Route(
-        template=_ADMIN_PREFIX + "*",
-        sent_path=_ADMIN_PREFIX,
-        dialect=Dialect.OPENAI_CHAT,
-        upstream=Upstream.LEDGER,
-        kind=Kind.ADMIN,
-        methods=frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"}),
-        max_body_bytes=_MIB,
+_ANY_METHOD = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
+
+
+def _of_ledger(prefix: str, kind: Kind, methods: frozenset[str] = _ANY_METHOD) -> Match:
+    return Match(
+        Route(
+            template=f"{prefix}*" if prefix.endswith("/") else prefix,
+            sent_path=prefix,
+            dialect=Dialect.OPENAI_CHAT,
+            upstream=Upstream.LEDGER,
+            kind=kind,
+            methods=methods,
+            max_body_bytes=_MIB,
+        )
     )
-)
+
+
+#: The ledger's own paths, the longest prefix first; which of them exist is the ledger's to say.
+_LEDGER = {
+    prefix: _of_ledger(prefix, kind)
+    for prefix, kind in (
+        ("/api/v1/admin/", Kind.UNJUDGED),
+        ("/api/v1/payments/", Kind.UNJUDGED),
+        ("/api/v1/", Kind.ACCOUNT),
+    )
+}
+_PUBLIC = {
+    path: _of_ledger(path, Kind.UNJUDGED, frozenset({"GET"}))
+    for path in ("/api/pricing", "/api/openapi.json", "/api/reference")
+}
 
 #: SDKs append ``/v1/...`` to whatever base URL they are given, so a base that already ends in
 #: ``/v1`` doubles the prefix. Both spellings are the same route.
@@ -170,7 +188,7 @@ def find_route(method: str, path: str) -> Match:
     """
     match = _BY_PATH.get(path)
     if match is None:
-        match = _model_match(path) or _admin_match(path)
+        match = _model_match(path) or _ledger_match(path)
     if match is None:
         raise GatewayError(ErrorCode.NOT_FOUND, _why_not_found(method, path))
     if method not in match.route.methods:
@@ -218,11 +236,15 @@ def _model_match(path: str) -> Match | None:
     return None
 
 
-def _admin_match(path: str) -> Match | None:
+def _ledger_match(path: str) -> Match | None:
     # Dots are refused because a server behind might resolve them to a path outside the prefix.
-    if not path.startswith(_ADMIN_PREFIX) or ".." in path or "%2e" in path.lower():
+    if not path.startswith("/api/") or ".." in path or "%2e" in path.lower():
         return None
-    return _ADMIN
+    if path in _PUBLIC:
+        return _PUBLIC[path]
+    if path.startswith("/api/pricing/"):
+        return _PUBLIC["/api/pricing"]
+    return next((match for prefix, match in _LEDGER.items() if path.startswith(prefix)), None)
 
 
 def _why_not_found(method: str, path: str) -> str:

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bytespike_contracts.catalogue import Catalogue
-from bytespike_contracts.principal import Principal, Reading, encode_principal
+from bytespike_contracts.principal import (
+    CLIENT_ADDRESS_HEADER,
+    Principal,
+    Reading,
+    encode_principal,
+)
 from bytespike_edge.admission import Gate
 from bytespike_edge.answers import note_head, whole_answer
 from bytespike_edge.body import BodyReader, require_json
@@ -79,23 +84,43 @@ class UnpaidCalls:
         headers = {**call.headers(), "Content-Type": "application/json"}
         return WholeAnswer(headers=headers, body=body)
 
-    async def own_data(
-        self, call: Call, request: web.BaseRequest, key: KnownKey, route: Route, query: str
+    async def account(
+        self,
+        call: Call,
+        request: web.BaseRequest,
+        key: KnownKey,
+        route: Route,
+        target: str,
+        address: str,
     ) -> web.StreamResponse:
-        """``GET /v1/balance``, ``GET /v1/usage``: the ledger answers for the principal."""
+        """``/v1/balance``, ``/v1/usage``, ``/api/v1/*``: the ledger answers for the principal."""
         call.look = await self.gate.look(key)
-        principal = _principal(call, key)
-        headers = self.forwarder.headers_for(request.headers, principal)
-        return await self._fetch(call, request, route, _target(route, query), headers, b"")
+        headers = self.forwarder.headers_for(request.headers, _principal(call, key))
+        headers.append((CLIENT_ADDRESS_HEADER, address))
+        once = request.headers.get("idempotency-key")
+        if once is not None:
+            headers.append(("idempotency-key", once))
+        return await self._pass_on(call, request, route, target, headers)
 
-    async def admin(
-        self, call: Call, request: web.BaseRequest, route: Route, target: str
+    async def unjudged(
+        self, call: Call, request: web.BaseRequest, route: Route, target: str, address: str
     ) -> web.StreamResponse:
-        """``/api/v1/admin/*`` as it came; whether the token is right is the ledger's to say."""
+        """Operators' and public paths as they came; who may is the ledger's to say."""
+        headers = self.forwarder.unjudged_headers(request.headers)
+        headers.append((CLIENT_ADDRESS_HEADER, address))
+        return await self._pass_on(call, request, route, target, headers)
+
+    async def _pass_on(
+        self,
+        call: Call,
+        request: web.BaseRequest,
+        route: Route,
+        target: str,
+        headers: list[tuple[str, str]],
+    ) -> web.StreamResponse:
         body = await self.bodies.read(request, cap_bytes=route.max_body_bytes)
         try:
             call.bytes_in = len(body.data)
-            headers = self.forwarder.admin_headers(request.headers)
             return await self._fetch(call, request, route, target, headers, body.data)
         finally:
             body.release()

@@ -16,9 +16,8 @@ from bytespike_contracts.subjects import (
     USAGE_STREAM,
     USAGE_SUBJECTS,
 )
-from bytespike_ledger.api.admin import AdminApi
-from bytespike_ledger.api.own import OwnApi
-from bytespike_ledger.api.routes import Api, on_bad_request
+from bytespike_ledger.api.dispatch import Dispatcher, on_bad_request
+from bytespike_ledger.api.table import all_routes
 from bytespike_ledger.audit import Auditor
 from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import keep_carrying
@@ -124,19 +123,15 @@ def _wire(
     )
 
 
-def _api(settings: LedgerSettings, parts: _Parts) -> Api:
+def _api(settings: LedgerSettings, parts: _Parts) -> Dispatcher:
     async def rebuild() -> None:
         if not await parts.rebuilder.rebuild():
             raise GatewayError(ErrorCode.CONFLICT, "a rebuild is running already")
 
-    return Api(
-        AdminApi(
-            books=parts.books,
-            catalogue=parts.catalogue,
-            audit=parts.auditor.audit,
-            rebuild=rebuild,
-        ),
-        OwnApi(books=parts.books),
+    routes = all_routes(parts.books, parts.catalogue, audit=parts.auditor.audit, rebuild=rebuild)
+    return Dispatcher(
+        parts.books,
+        routes,
         admin_token=settings.admin_token,
         internal_token=settings.internal_token,
     )

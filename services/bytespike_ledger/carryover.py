@@ -9,8 +9,9 @@ stores.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from bytespike_contracts.keys import KeyRecord, Scope, SpendCaps
+from bytespike_contracts.keys import KeyRecord, Scope, SpendCaps, SpendLimit
 from bytespike_ledger.books import Books
 from bytespike_ledger.store import Connection, Lock, connection, lock, state
 from bytespike_ledger.store import keys as key_store
@@ -19,7 +20,7 @@ from bytespike_runtime.kv import KvUnavailable
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.unavailable import Unavailable
 
-__all__ = ["carry_account", "carry_due", "carry_key", "keep_carrying", "key_record"]
+__all__ = ["carry_account", "carry_due", "carry_key", "carry_keys", "keep_carrying", "key_record"]
 
 _EVERY_S = 1.0
 _MARKER_EVERY_TURNS = 2
@@ -38,18 +39,26 @@ def key_record(row: KeyRow) -> KeyRecord:
         group=row.routing_group,
         scopes=tuple(Scope(scope) for scope in row.scopes),
         concurrency=row.concurrency,
-        enabled=row.status == "active",
+        enabled=row.status == "active" and row.owner_active,
         org_id=row.org_id,
         expires_ms=row.expires_ms,
-        caps=SpendCaps(
-            quota_uusd=row.quota_uusd,
-            window_5h_uusd=row.window_5h_uusd,
-            window_1d_uusd=row.window_1d_uusd,
-            window_7d_uusd=row.window_7d_uusd,
-        ),
+        caps=row.caps,
+        limits=_limits(row),
         ip_allow=tuple(row.ip_allow),
         ip_deny=tuple(row.ip_deny),
     )
+
+
+def _limits(row: KeyRow) -> tuple[SpendLimit, ...]:
+    """The owners' caps. Owners without any are left out: what nobody limits need not be counted on
+    every request (the ledger counts it all the same, so that a limit set later knows the past).
+    """
+    found = []
+    if row.member_id is not None and row.member_caps not in (None, SpendCaps()):
+        found.append(SpendLimit(scope=row.member_id, owner="member", caps=row.member_caps))
+    if row.org_id is not None and row.org_caps not in (None, SpendCaps()):
+        found.append(SpendLimit(scope=row.org_id, owner="org", caps=row.org_caps))
+    return tuple(found)
 
 
 async def carry_key(books: Books, row: KeyRow) -> None:
@@ -58,6 +67,12 @@ async def carry_key(books: Books, row: KeyRow) -> None:
         await _project_key(books, row)
     except KvUnavailable as error:
         _log.warning("key change waits for Redis", key_id=row.id, error=str(error))
+
+
+async def carry_keys(books: Books, rows: Sequence[KeyRow]) -> None:
+    """The same for several; beyond the first, Redis being away is the loop's to wait for."""
+    for row in rows:
+        await carry_key(books, row)
 
 
 async def carry_account(books: Books, account_id: str) -> None:

@@ -8,6 +8,7 @@ replaced, never edited.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -18,6 +19,7 @@ __all__ = [
     "ProjectionMarker",
     "Scope",
     "SpendCaps",
+    "SpendLimit",
     "key_record_name",
 ]
 
@@ -45,13 +47,23 @@ class SpendCaps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     window_7d_uusd: int = 0
 
 
+class SpendLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """Caps of whoever a key belongs to, counted over all their keys in a spend scope of its own
+    (named by the id of the member or organisation).
+    """
+
+    scope: str
+    owner: Literal["member", "org"]
+    caps: SpendCaps
+
+
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything the edge must know of a key. ``version`` grows with every change of the key or its
     account.
 
     ``ip_allow`` and ``ip_deny`` are CIDR strings, normalised by the ledger; empty allow = everyone.
     ``expires_ms`` is Unix milliseconds. Disabled keys stay projected (``enabled`` false); deleted
-    ones vanish.
+    ones vanish. ``limits`` are the caps of the key's member and organisation, those with any only.
     """
 
     key_id: str
@@ -64,6 +76,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     org_id: str | None = None
     expires_ms: int | None = None
     caps: SpendCaps = SpendCaps()
+    limits: tuple[SpendLimit, ...] = ()
     ip_allow: tuple[str, ...] = ()
     ip_deny: tuple[str, ...] = ()
 

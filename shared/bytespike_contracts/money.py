@@ -15,6 +15,7 @@ from typing import NewType
 import msgspec
 
 __all__ = [
+    "MAX_UUSD",
     "UNLIMITED",
     "UUSD_PER_USD",
     "MicroUsd",
@@ -29,6 +30,9 @@ __all__ = [
 MicroUsd = NewType("MicroUsd", int)
 
 UUSD_PER_USD = 1_000_000
+#: The largest integer a Lua number carries exactly (about nine billion USD): beyond it Redis could
+#: not mirror an amount.
+MAX_UUSD = 2**53 - 1
 TOKENS_PER_RATE = 1_000_000
 USES_PER_RATE = 1_000
 PPM = 1_000_000

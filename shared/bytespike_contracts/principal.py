@@ -15,6 +15,7 @@ import msgspec
 from bytespike_contracts.money import Rates
 
 __all__ = [
+    "CLIENT_ADDRESS_HEADER",
     "COST_HEADER",
     "INTERNAL_TOKEN_HEADER",
     "PRINCIPAL_HEADER",
@@ -27,6 +28,8 @@ __all__ = [
 
 PRINCIPAL_HEADER = "x-bytespike-principal"
 INTERNAL_TOKEN_HEADER = "x-bytespike-internal-token"  # noqa: S105 - the name, not the token
+#: Edge -> ledger: the client's address, for the audit log.
+CLIENT_ADDRESS_HEADER = "x-bytespike-client-address"
 #: Router -> edge on a non-streamed success: the charge in micro-USD, so the edge can report it.
 COST_HEADER = "x-bytespike-cost-uusd"
 

@@ -22,7 +22,6 @@ __all__ = ["PATH_SERVICES", "Rig", "running_rig"]
 
 _ROOT = Path(__file__).parents[2]
 _CATALOGUE = Path(__file__).with_name("catalogue.toml")
-_ORGS = "/api/v1/admin/orgs"
 #: Holds of a thousand open streams and every request of a long run.
 _FUNDS_USD = "1000000.00"
 _CONCURRENCY = 10_000
@@ -153,9 +152,10 @@ async def _customer(api: GatewayApi) -> str:
     """A funded organisation with room for the whole load; the key of its only customer."""
     async with api:
         org = {"name": "bench", "concurrency": _CONCURRENCY}
-        org_id = decode(await api.call("POST", _ORGS, org))["id"]
-        await api.call("POST", f"{_ORGS}/{org_id}/top-ups", {"usd": _FUNDS_USD})
-        key = await api.call("POST", f"{_ORGS}/{org_id}/keys", {"name": "bench"})
+        account_id = decode(await api.call("POST", "/api/v1/admin/orgs", org))["account_id"]
+        account = f"/api/v1/admin/accounts/{account_id}"
+        await api.call("POST", f"{account}/top-ups", {"usd": _FUNDS_USD})
+        key = await api.call("POST", f"{account}/keys", {"name": "bench"})
         return str(decode(key)["key"])
 
 

@@ -80,9 +80,10 @@ class Client:
         }
         return await self.call("GET", path, headers=headers)
 
-    async def org(self) -> str:
+    async def org(self) -> tuple[str, str]:
+        """A new organisation: its id and its account's."""
         made = await self.call("POST", "/api/v1/admin/orgs", {"name": "Acme"})
-        return str(made.body["id"])
+        return str(made.body["id"]), str(made.body["account_id"])
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ async def test_an_organisation_is_created_listed_and_open_for_business(
 
 
 async def test_a_page_of_organisations_leads_to_the_next(client: Client) -> None:
-    orgs = [await client.org() for _ in range(3)]
+    orgs = [(await client.org())[0] for _ in range(3)]
     found: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
@@ -155,8 +156,8 @@ async def test_a_page_of_organisations_leads_to_the_next(client: Client) -> None
 
 
 async def test_a_top_up_is_made_once_per_idempotency_key(client: Client, rig: Rig) -> None:
-    org = await client.org()
-    path = f"/api/v1/admin/orgs/{org}/top-ups"
+    _, account = await client.org()
+    path = f"/api/v1/admin/accounts/{account}/top-ups"
     first = await client.call("POST", path, {"usd": "0.10", "idempotency_key": "a"})
     again = await client.call("POST", path, b'{"usd": 0.1, "idempotency_key": "a"}')
     other = await client.call("POST", path, {"usd": "0.20", "idempotency_key": "a"})
@@ -169,8 +170,8 @@ async def test_a_top_up_is_made_once_per_idempotency_key(client: Client, rig: Ri
 
 
 async def test_parallel_top_ups_with_one_key_bring_the_money_once(client: Client) -> None:
-    org = await client.org()
-    path = f"/api/v1/admin/orgs/{org}/top-ups"
+    _, account = await client.org()
+    path = f"/api/v1/admin/accounts/{account}/top-ups"
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(client.call("POST", path, {"usd": "5", "idempotency_key": "same"}))
@@ -184,10 +185,10 @@ async def test_parallel_top_ups_with_one_key_bring_the_money_once(client: Client
 async def test_a_key_is_shown_once_and_projected_with_its_controls(
     client: Client, rig: Rig
 ) -> None:
-    org = await client.org()
+    org, account = await client.org()
     made = await client.call(
         "POST",
-        f"/api/v1/admin/orgs/{org}/keys",
+        f"/api/v1/admin/accounts/{account}/keys",
         {
             "name": "ci",
             "quota": "200",
@@ -206,7 +207,7 @@ async def test_a_key_is_shown_once_and_projected_with_its_controls(
     assert key_is_well_formed(secret)
     shown = await client.call("GET", f"/api/v1/admin/keys/{made.body['id']}")
     assert secret not in shown.text
-    assert secret not in (await client.call("GET", f"/api/v1/admin/orgs/{org}/keys")).text
+    assert secret not in (await client.call("GET", f"/api/v1/admin/accounts/{account}/keys")).text
 
     record = await stored_record(rig, secret)
     assert record is not None
@@ -226,8 +227,10 @@ async def test_changes_are_versions_and_broadcast(client: Client, rig: Rig) -> N
         KEYS_CHANGED, lambda body: changes.append(msgspec.json.decode(body, type=KeyChange))
     )
     await rig.bus.ping()
-    org = await client.org()
-    made = await client.call("POST", f"/api/v1/admin/orgs/{org}/keys", {"name": "k", "quota": "7"})
+    _, account = await client.org()
+    made = await client.call(
+        "POST", f"/api/v1/admin/accounts/{account}/keys", {"name": "k", "quota": "7"}
+    )
     path, secret = f"/api/v1/admin/keys/{made.body['id']}", made.body["key"]
 
     renamed = await client.call("PATCH", path, {"name": "renamed"})
@@ -255,8 +258,8 @@ async def stored_record(rig: Rig, secret: str) -> KeyRecord | None:
 
 
 async def test_custom_keys(client: Client) -> None:
-    org = await client.org()
-    path = f"/api/v1/admin/orgs/{org}/keys"
+    org, account = await client.org()
+    path = f"/api/v1/admin/accounts/{account}/keys"
     wanted = {"name": "custom", "custom_key": f"{org}_my-own-key"}
     made = await client.call("POST", path, wanted)
     assert made.status == 201
@@ -287,8 +290,8 @@ async def test_custom_keys(client: Client) -> None:
     ],
 )
 async def test_bad_keys_are_refused_by_path(client: Client, body: object, param: str) -> None:
-    org = await client.org()
-    answer = await client.call("POST", f"/api/v1/admin/orgs/{org}/keys", body)
+    _, account = await client.org()
+    answer = await client.call("POST", f"/api/v1/admin/accounts/{account}/keys", body)
     assert answer.error == (400, "invalid_request", param)
 
 
@@ -314,7 +317,7 @@ async def test_wrong_paths_methods_and_sizes(client: Client) -> None:
     wrong = await client.call("DELETE", "/api/v1/admin/orgs")
     assert wrong.error[:2] == (405, "method_not_allowed")
     assert wrong.headers["Allow"] == "GET, POST"
-    large = await client.call("POST", "/api/v1/admin/orgs", b"x" * 65_537)
+    large = await client.call("POST", "/api/v1/admin/orgs", b"x" * 262_145)
     assert large.error[:2] == (413, "request_too_large")
     assert (await client.call("GET", "/api/v1/admin/orgs/org_nope")).status == 404
 

@@ -115,7 +115,7 @@ class Money(RuleBasedStateMachine):
         made = await create_key(
             self.world.books,
             self.world.catalogue,
-            org.id,
+            org.account_id,
             custom_key=None,
             controls=plain_controls(),
         )
@@ -258,7 +258,9 @@ class Money(RuleBasedStateMachine):
     @rule(amount=st.integers(min_value=1, max_value=2_000))
     def top_up(self, amount: int) -> None:
         self.run(
-            top_up(self.world.books, self.org, amount_uusd=amount, idempotency_key=None, note="")
+            top_up(
+                self.world.books, self.account, amount_uusd=amount, idempotency_key=None, note=""
+            )
         )
         self.model.add_money(amount)
         self.model.load()

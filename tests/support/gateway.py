@@ -179,18 +179,19 @@ class Gateway:
             await self.admin.call("POST", "/api/v1/admin/orgs", {"name": name, **options})
         )
         if parse_usd(usd):
-            await self.top_up(made["id"], usd)
+            await self.top_up(made["account_id"], usd)
         return dict(made)
 
-    async def top_up(self, org_id: str, usd: str) -> None:
-        await self.admin.call("POST", f"/api/v1/admin/orgs/{org_id}/top-ups", {"usd": usd})
+    async def top_up(self, account_id: str, usd: str) -> None:
+        path = f"/api/v1/admin/accounts/{account_id}/top-ups"
+        await self.admin.call("POST", path, {"usd": usd})
 
     async def customer(
         self, *, usd: str = "100", org: Row | None = None, concurrency: int = 500, **controls: Any
     ) -> Customer:
         """A key with ``controls``, on a new organisation unless one is given."""
         org = org or await self.org(usd=usd, concurrency=concurrency)
-        path = f"/api/v1/admin/orgs/{org['id']}/keys"
+        path = f"/api/v1/admin/accounts/{org['account_id']}/keys"
         made = decode(await self.admin.call("POST", path, {"name": "test", **controls}))
         return Customer(
             gateway=self,

@@ -114,10 +114,10 @@ class Rig:
         org = await create_org(self.books, name="Acme", tier="max", concurrency=None)
         if balance_uusd:
             await top_up(
-                self.books, org.id, amount_uusd=balance_uusd, idempotency_key=None, note=""
+                self.books, org.account_id, amount_uusd=balance_uusd, idempotency_key=None, note=""
             )
         made = await create_key(
-            self.books, self.catalogue, org.id, custom_key=None, controls=plain_controls()
+            self.books, self.catalogue, org.account_id, custom_key=None, controls=plain_controls()
         )
         return Customer(org.id, org.account_id, made.row.id, made.row.key_hash.hex())
 

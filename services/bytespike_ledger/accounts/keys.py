@@ -11,7 +11,7 @@ from typing import NoReturn
 from bytespike_contracts.catalogue import Catalogue
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.ids import key_hash, key_hint, key_is_well_formed, mint_key
-from bytespike_ledger.accounts.orgs import find_org
+from bytespike_ledger.accounts.orgs import find_account
 from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import carry_key
 from bytespike_ledger.store import connection
@@ -35,17 +35,17 @@ class NewKey:
 async def create_key(
     books: Books,
     catalogue: Catalogue,
-    org_id: str,
+    account_id: str,
     *,
     custom_key: str | None,
     controls: Mapping[str, object],
 ) -> NewKey:
-    """Mint a key for an organisation. ``controls`` are columns of ``api_keys``, already checked.
+    """Mint a key for an account. ``controls`` are columns of ``api_keys``, already checked.
 
-    Raises ``GatewayError``: 404 no such organisation, 400 unusable custom key or unknown group,
+    Raises ``GatewayError``: 404 no such account, 400 unusable custom key or unknown group,
     409 the secret is taken.
     """
-    org = await find_org(books, org_id)
+    account = await find_account(books, account_id)
     _check_group(catalogue, controls)
     if custom_key is not None and not key_is_well_formed(custom_key):
         raise GatewayError(
@@ -57,8 +57,8 @@ async def create_key(
     secret = custom_key or mint_key(secrets.token_bytes(64))
     values = {
         "id": books.mint("key"),
-        "account_id": org.account_id,
-        "org_id": org.id,
+        "account_id": account.id,
+        "org_id": account.org_id,
         "key_hash": bytes.fromhex(key_hash(secret)),
         "hint": key_hint(secret),
         **controls,
@@ -99,11 +99,11 @@ async def find_key(books: Books, key_id: str) -> KeyRow:
     return row
 
 
-async def list_keys(books: Books, org_id: str, *, after: str, limit: int) -> list[KeyRow]:
-    """A page of an organisation's keys; 404 if there is no such organisation."""
-    await find_org(books, org_id)
+async def list_keys(books: Books, account_id: str, *, after: str, limit: int) -> list[KeyRow]:
+    """A page of an account's keys; 404 if there is no such account."""
+    await find_account(books, account_id)
     async with connection(books.pool) as conn:
-        return await store.list_keys(conn, org_id, after=after, limit=limit)
+        return await store.list_keys(conn, account_id, after=after, limit=limit)
 
 
 def normalise_networks(texts: list[str], *, param: str) -> list[str]:

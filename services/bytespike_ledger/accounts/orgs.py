@@ -7,9 +7,9 @@ from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import carry_account
 from bytespike_ledger.store import accounts as store
 from bytespike_ledger.store import connection
-from bytespike_ledger.store.accounts import OrgRow
+from bytespike_ledger.store.accounts import AccountRow, OrgRow
 
-__all__ = ["TIER_CONCURRENCY", "create_org", "find_org", "list_orgs"]
+__all__ = ["TIER_CONCURRENCY", "create_org", "find_account", "find_org", "list_orgs"]
 
 #: Requests in flight per account. The product page sets enterprise per customer, "typically 500 to
 #: 2000": the lower end is the default.
@@ -35,6 +35,15 @@ async def find_org(books: Books, org_id: str) -> OrgRow:
     if org is None:
         raise GatewayError(ErrorCode.NOT_FOUND, f"no organisation {org_id!r}")
     return org
+
+
+async def find_account(books: Books, account_id: str) -> AccountRow:
+    """One customer account; 404 if there is none."""
+    async with connection(books.pool) as conn:
+        account = await store.read_account(conn, account_id)
+    if account is None:
+        raise GatewayError(ErrorCode.NOT_FOUND, f"no account {account_id!r}")
+    return account
 
 
 async def list_orgs(books: Books, *, after: str, limit: int) -> list[OrgRow]:

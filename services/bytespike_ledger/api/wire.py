@@ -1,4 +1,4 @@
-"""Shapes of request and reply bodies, and amounts on the wire.
+"""Shapes on the wire: amounts, times, pages, and how bodies are read and written.
 
 Amounts are USD decimals, read from a JSON number or string by their text and written as JSON
 numbers with exact digits, so no float ever comes near them.
@@ -6,88 +6,113 @@ numbers with exact digits, so no float ever comes near them.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_contracts.money import format_usd, parse_usd
-from bytespike_ledger.accounts.wallets import MAX_BALANCE_UUSD
+from bytespike_contracts.money import MAX_UUSD, format_usd, parse_usd
 
 __all__ = [
-    "KeyChanges",
-    "KeyRequest",
-    "OrgRequest",
-    "TopUpRequest",
+    "LAST_MS",
+    "UNSET",
+    "Amount",
+    "Days",
+    "Moment",
+    "Name",
+    "Networks",
+    "PageQuery",
+    "Request",
+    "ScopeName",
+    "Scopes",
+    "Timestamp",
+    "UnsetType",
+    "Usd",
     "decode",
+    "decode_query",
+    "encode",
+    "read_time_ms",
     "read_usd",
+    "schema_hook",
     "timestamp",
-    "usd",
+    "timestamp_of",
 ]
 
+#: How an amount is sent to us; :func:`read_usd` reads it.
+Amount = Annotated[
+    Raw,
+    Meta(
+        description="USD with at most 6 decimal places, as a number or a string",
+        extra_json_schema={
+            "anyOf": [
+                {"type": "number"},
+                {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,6})?$"},
+            ]
+        },
+    ),
+]
+#: RFC 3339 in UTC with milliseconds; :func:`timestamp` makes one.
+Timestamp = Annotated[
+    str, Meta(description="RFC 3339, UTC", extra_json_schema={"format": "date-time"})
+]
+#: A moment a caller names; :func:`read_time_ms` reads it.
+Moment = Annotated[str, Meta(description="RFC 3339 or Unix seconds", max_length=40)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 #: Fractions are allowed: half a day is a fair wish.
 Days = Annotated[float, Meta(gt=0, le=3650)]
 Networks = list[Annotated[str, Meta(max_length=64)]]
 ScopeName = Literal["inference", "manage"]
 Scopes = Annotated[list[ScopeName], Meta(min_length=1, max_length=2)]
-Tier = Literal["free", "pro", "max", "enterprise"]
+
+LAST_MS = 253_402_300_799_999  # the end of year 9999, where dates end
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class OrgRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /api/v1/admin/orgs``. Without ``concurrency`` the tier's own number counts."""
-
-    name: Name
-    tier: Tier = "enterprise"
-    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What bodies and queries of calls are made of: a field nobody knows is a typo, and refused."""
 
 
-class TopUpRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /api/v1/admin/orgs/{org}/top-ups``."""
+class PageQuery(Request, frozen=True, kw_only=True):
+    """A slice of a list: after ``cursor`` (from the page before), at most ``limit`` items."""
 
-    usd: Raw
-    idempotency_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    note: Annotated[str, Meta(max_length=500)] = ""
-
-
-class KeyChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``PATCH /api/v1/admin/keys/{id}``: what is left out stays as it is.
-
-    Amounts are USD, 0 = unlimited. ``expires_in_days`` counts from now, null = never.
-    """
-
-    name: Name | UnsetType = UNSET
-    quota: Raw | UnsetType = UNSET
-    rate_limit_5h: Raw | UnsetType = UNSET
-    rate_limit_1d: Raw | UnsetType = UNSET
-    rate_limit_7d: Raw | UnsetType = UNSET
-    ip_allow: Networks | UnsetType = UNSET
-    ip_deny: Networks | UnsetType = UNSET
-    expires_in_days: Days | UnsetType | None = UNSET
-    group: str | UnsetType = UNSET
-    scopes: Scopes | UnsetType = UNSET
-    status: Literal["active", "disabled"] | UnsetType = UNSET
+    cursor: Annotated[str, Meta(max_length=100, description="next_cursor of the page before")] = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
-class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /api/v1/admin/orgs/{org}/keys``."""
+class Usd:
+    """An amount on its way out; in micro-USD inside, a JSON number such as ``192.40`` outside."""
 
-    name: Name
-    quota: Raw = Raw(b"0")
-    rate_limit_5h: Raw = Raw(b"0")
-    rate_limit_1d: Raw = Raw(b"0")
-    rate_limit_7d: Raw = Raw(b"0")
-    ip_allow: Networks = []
-    ip_deny: Networks = []
-    expires_in_days: Days | None = None
-    group: str = "default"
-    scopes: Scopes = msgspec.field(default_factory=lambda: ["inference"])
-    custom_key: str | None = None
+    __slots__ = ("uusd",)
+
+    def __init__(self, uusd: int) -> None:
+        self.uusd = uusd
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Usd) and self.uusd == other.uusd
+
+    def __hash__(self) -> int:
+        return hash(self.uusd)
+
+    def __repr__(self) -> str:
+        return f"Usd({format_usd(self.uusd)})"
 
 
 T = TypeVar("T")
+
+
+def encode(value: object) -> bytes:
+    """A reply as JSON."""
+    return _encoder.encode(value)
+
+
+def schema_hook(kind: type) -> dict[str, Any]:
+    """JSON schema of the types that are ours."""
+    if kind is Usd:
+        return {"type": "number", "description": "USD, 2 to 6 decimal places, exact"}
+    raise NotImplementedError(kind)
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -95,14 +120,19 @@ def decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$.")
-        raise GatewayError(
-            ErrorCode.INVALID_REQUEST, reason, param=path.rstrip("`") or None
-        ) from error
+        raise _invalid(error) from error
     except msgspec.DecodeError as error:
         raise GatewayError(
             ErrorCode.INVALID_REQUEST, f"the body is not valid JSON: {error}"
         ) from error
+
+
+def decode_query(query: Mapping[str, str], kind: type[T]) -> T:
+    """The query string as a struct; words become numbers where fields are. Raises as above."""
+    try:
+        return msgspec.convert(dict(query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
 
 
 def read_usd(value: Raw, *, param: str, least_uusd: int = 0) -> int:
@@ -113,24 +143,54 @@ def read_usd(value: Raw, *, param: str, least_uusd: int = 0) -> int:
     try:
         amount_uusd = int(parse_usd(text))
     except ValueError:
-        amount_uusd = -1
-    if not least_uusd <= amount_uusd <= MAX_BALANCE_UUSD:
+        amount_uusd = least_uusd - 1
+    if not least_uusd <= amount_uusd <= MAX_UUSD:
         least = "0" if least_uusd == 0 else format_usd(least_uusd)
         raise GatewayError(
             ErrorCode.INVALID_REQUEST,
-            f"expected an amount in USD from {least} to {format_usd(MAX_BALANCE_UUSD)}"
+            f"expected an amount in USD from {least} to {format_usd(MAX_UUSD)}"
             " with at most 6 decimal places",
             param=param,
         )
     return amount_uusd
 
 
-def usd(amount_uusd: int) -> Raw:
-    """A JSON number with exact digits, such as ``192.40``."""
-    return Raw(format_usd(amount_uusd).encode())
+def read_time_ms(text: str | None, *, param: str) -> int | None:
+    """Unix seconds or RFC 3339 (without an offset: UTC) as Unix milliseconds; None stays None."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= 12 and int(text) * 1000 <= LAST_MS:
+        return int(text) * 1000
+    try:
+        at = datetime.fromisoformat(text)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise GatewayError(
+            ErrorCode.INVALID_REQUEST, "expected a time: RFC 3339 or Unix seconds", param=param
+        ) from error
+    return int((at - _EPOCH) / timedelta(milliseconds=1))
 
 
 def timestamp(at_ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
     at = datetime.fromtimestamp(at_ms // 1000, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
+def timestamp_of(at: datetime) -> str:
+    """The same from what Postgres gives."""
+    return timestamp(int(at.timestamp() * 1000))
+
+
+def _invalid(error: msgspec.ValidationError) -> GatewayError:
+    reason, _, path = str(error).partition(" - at `$.")
+    return GatewayError(ErrorCode.INVALID_REQUEST, reason, param=path.rstrip("`") or None)
+
+
+def _outgoing(value: object) -> Raw:
+    if isinstance(value, Usd):
+        return Raw(format_usd(value.uusd).encode())
+    raise NotImplementedError(f"not for the wire: {type(value).__name__}")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_outgoing)

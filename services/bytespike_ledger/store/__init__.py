@@ -23,6 +23,7 @@ __all__ = [
     "Row",
     "connection",
     "lock",
+    "tenant",
     "try_lock",
 ]
 
@@ -72,6 +73,21 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
         raise RefusedByDatabase(str(error)) from error
     except _REPEATABLE as error:
         raise pg.PgUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def tenant(pool: Pool, account_id: str) -> AsyncIterator[Connection]:
+    """A transaction that can see and write one account's rows only: Postgres itself enforces it.
+
+    Every call of a customer works in one of these. Raises as :func:`connection` does.
+    """
+    async with connection(pool) as conn, conn.transaction():
+        await conn.execute(
+            """select set_config('role', 'bytespike_tenant', true),
+                      set_config('bytespike.account_id', $1, true)""",
+            account_id,
+        )
+        yield conn
 
 
 @asynccontextmanager

@@ -9,7 +9,9 @@ from typing import Literal
 from bytespike_ledger.store import Connection
 
 __all__ = [
+    "AccountRow",
     "OrgRow",
+    "Tier",
     "TransferKind",
     "TransferRow",
     "credit_balance",
@@ -19,9 +21,11 @@ __all__ = [
     "insert_transfer",
     "list_orgs",
     "lock_balance",
+    "read_account",
     "read_org",
 ]
 
+Tier = Literal["free", "pro", "max", "enterprise"]
 TransferKind = Literal["topup"]
 
 _ORG = """
@@ -40,7 +44,18 @@ class OrgRow:
     name: str
     account_id: str
     created_at: datetime
-    tier: str
+    tier: Tier
+    concurrency: int
+    balance_uusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """A customer account; ``org_id`` is None for an individual's."""
+
+    id: str
+    org_id: str | None
+    tier: Tier
     concurrency: int
     balance_uusd: int
 
@@ -76,6 +91,18 @@ async def read_org(conn: Connection, org_id: str) -> OrgRow | None:
     """One organisation, or None."""
     row = await conn.fetchrow(f"{_ORG} where orgs.id = $1", org_id)
     return None if row is None else OrgRow(**row)
+
+
+async def read_account(conn: Connection, account_id: str) -> AccountRow | None:
+    """One customer account, or None."""
+    row = await conn.fetchrow(
+        """select accounts.id, orgs.id as org_id, tier, concurrency, posted_uusd as balance_uusd
+           from accounts join balances on balances.account_id = accounts.id
+                         left join orgs on orgs.account_id = accounts.id
+           where accounts.id = $1""",
+        account_id,
+    )
+    return None if row is None else AccountRow(**row)
 
 
 async def list_orgs(conn: Connection, *, after: str, limit: int) -> list[OrgRow]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from bytespike_cli.admin import run_admin
-from bytespike_cli.admin_options import add_admin_options
+from bytespike_cli.admin.options import add_admin_options
+from bytespike_cli.admin.run import run_admin
 from bytespike_cli.gateway_api import ApiError, GatewayApi, decode
 from bytespike_cli.ports import LOOPBACK
 
@@ -62,7 +62,7 @@ async def _run(recorder: Recorder, *words: str) -> bytes:
 async def test_every_control_of_a_key_reaches_the_api_as_it_was_said(recorder: Recorder) -> None:
     await _run(
         recorder,
-        *("key", "create", "--org", "org_1", "--name", "ci", "--quota", "25.5"),
+        *("key", "create", "--org", "acct_1", "--name", "ci", "--quota", "25.5"),
         *("--rate-limit-5h", "1", "--rate-limit-1d", "2.00", "--rate-limit-7d", "0"),
         *("--ip-allow", "10.0.0.0/8,::1", "--ip-allow", "192.0.2.1", "--ip-deny", "10.1.0.0/16"),
         *("--expires-in-days", "30", "--group", "claude-default", "--scopes", "inference,manage"),
@@ -81,7 +81,7 @@ async def test_every_control_of_a_key_reaches_the_api_as_it_was_said(recorder: R
         "scopes": ["inference", "manage"],
         "custom_key": "my-own-key-my-own-key-my",
     }
-    assert recorder.asked == [("POST", "/api/v1/admin/orgs/org_1/keys", body)]
+    assert recorder.asked == [("POST", "/api/v1/admin/accounts/acct_1/keys", body)]
     assert recorder.authorization == "Bearer secret-token"
 
 
@@ -95,11 +95,15 @@ async def test_an_update_sends_only_what_was_named(recorder: Recorder) -> None:
 async def test_an_org_may_be_given_by_its_name(recorder: Recorder) -> None:
     orgs = [{"id": "org_1", "name": "acme"}, {"id": "org_2", "name": "twin"}]
     orgs.append({"id": "org_3", "name": "twin"})
-    recorder.answers = [web.json_response({"items": orgs, "next_cursor": None})]
+    recorder.answers = [
+        web.json_response({"items": orgs, "next_cursor": None}),
+        web.json_response({"id": "org_1", "account_id": "acct_1"}),
+    ]
     await _run(recorder, "wallet", "top-up", "--org", "acme", "--usd", "5", "--note", "gift")
     top_up = {"usd": "5", "note": "gift"}
-    assert recorder.asked[-1] == ("POST", "/api/v1/admin/orgs/org_1/top-ups", top_up)
+    assert recorder.asked[-1] == ("POST", "/api/v1/admin/accounts/acct_1/top-ups", top_up)
     for name, words in (("nobody", "no organisation is"), ("twin", "2 organisations are")):
+        recorder.answers = [web.json_response({"items": orgs, "next_cursor": None})]
         with pytest.raises(ValueError, match=words):
             await _run(recorder, "key", "list", "--org", name)
 
@@ -141,10 +145,10 @@ async def test_an_error_envelope_becomes_one_line(recorder: Recorder) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("wallet", "top-up", "--org", "org_1", "--usd", "1e3"),
-        ("wallet", "top-up", "--org", "org_1", "--usd", "-5"),
-        ("wallet", "top-up", "--org", "org_1", "--usd", "0.0000001"),
-        ("key", "create", "--org", "org_1", "--name", "x", "--expires-in-days", "soon"),
+        ("wallet", "top-up", "--org", "acct_1", "--usd", "1e3"),
+        ("wallet", "top-up", "--org", "acct_1", "--usd", "-5"),
+        ("wallet", "top-up", "--org", "acct_1", "--usd", "0.0000001"),
+        ("key", "create", "--org", "acct_1", "--name", "x", "--expires-in-days", "soon"),
         ("org", "create", "--name", "x", "--tier", "gold"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bytespike_cli.admin_options import add_admin_options
+from bytespike_cli.admin.options import add_admin_options
 from bytespike_contracts.errors import ErrorCode
 from tests.support.readme import README, readme_with_settings
 

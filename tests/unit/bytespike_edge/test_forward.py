@@ -56,7 +56,7 @@ def test_what_connection_names_is_for_one_hop() -> None:
 
 def test_an_administrators_token_passes_to_the_ledger_without_a_principal() -> None:
     headers = client_headers(("authorization", "Bearer admin"), ("x-api-key", "k"))
-    assert forwarder().admin_headers(headers) == [
+    assert forwarder().unjudged_headers(headers) == [
         ("authorization", "Bearer admin"),
         (INTERNAL_TOKEN_HEADER, "internal"),
     ]

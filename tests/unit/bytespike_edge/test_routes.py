@@ -21,8 +21,8 @@ STREAM = "/v1beta/models/{model}:streamGenerateContent"
         ("POST", "/v1/responses", Kind.METERED, Dialect.OPENAI_RESPONSES),
         ("GET", "/v1/models", Kind.MODELS, Dialect.OPENAI_CHAT),
         ("GET", "/v1beta/models", Kind.MODELS, Dialect.GEMINI),
-        ("GET", "/v1/balance", Kind.OWN_DATA, Dialect.OPENAI_CHAT),
-        ("GET", "/v1/usage", Kind.OWN_DATA, Dialect.OPENAI_CHAT),
+        ("GET", "/v1/balance", Kind.ACCOUNT, Dialect.OPENAI_CHAT),
+        ("GET", "/v1/usage", Kind.ACCOUNT, Dialect.OPENAI_CHAT),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "/v1"])
@@ -33,7 +33,7 @@ def test_known_paths(prefix: str, method: str, path: str, kind: Kind, dialect: D
 
 
 def test_administration_is_a_prefix() -> None:
-    assert find_route("PATCH", "/api/v1/admin/keys/key_1").route.kind is Kind.ADMIN
+    assert find_route("PATCH", "/api/v1/admin/keys/key_1").route.kind is Kind.UNJUDGED
 
 
 @pytest.mark.parametrize("prefix", ["/v1beta", "/v1", "/v1/v1beta", "/v1/v1"])
@@ -99,7 +99,8 @@ def test_one_model_of_the_list(path: str, template: str, model: str) -> None:
         ("POST", "/V1/messages", 404),
         ("GET", "/api/v1/admin/../x", 404),
         ("GET", "/api/v1/admin/%2e%2e/x", 404),
-        ("GET", "/api/v1/administer", 404),
+        ("GET", "/api/v2/keys", 404),
+        ("POST", "/api/pricing", 405),
         ("GET", "/v1/messages", 405),
         ("GET", "/v1/chat/completions", 405),
         ("DELETE", "/v1/responses", 405),

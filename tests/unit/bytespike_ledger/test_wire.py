@@ -7,15 +7,16 @@ import pytest
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_ledger.accounts.keys import normalise_networks
-from bytespike_ledger.api.call import page_of
+from bytespike_ledger.api.keys import KeyChanges, KeyRequest
+from bytespike_ledger.api.orgs import OrgRequest
 from bytespike_ledger.api.wire import (
-    KeyChanges,
-    KeyRequest,
-    OrgRequest,
+    PageQuery,
+    Usd,
     decode,
+    decode_query,
+    encode,
     read_usd,
     timestamp,
-    usd,
 )
 
 
@@ -67,7 +68,7 @@ def test_a_top_up_of_nothing_is_refused() -> None:
 
 
 def test_amounts_leave_as_numbers_with_exact_digits() -> None:
-    body = msgspec.json.encode({"a": usd(192_400_000), "b": usd(18), "c": usd(0)})
+    body = encode({"a": Usd(192_400_000), "b": Usd(18), "c": Usd(0)})
     assert body == b'{"a":192.40,"b":0.000018,"c":0.00}'
 
 
@@ -125,5 +126,5 @@ def test_what_is_no_network_is_refused_by_its_index(text: str) -> None:
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "1.5", "ten", "", "٣", "9" * 30])
 def test_a_page_size_out_of_bounds_is_refused(limit: str) -> None:
     with pytest.raises(GatewayError) as error:
-        page_of({"limit": limit}, default_limit=50)
+        decode_query({"limit": limit}, PageQuery)
     assert refused(error) == (ErrorCode.INVALID_REQUEST, "limit")

@@ -1,0 +1,1 @@
+"""`bytespike admin`: the management API on the command line."""

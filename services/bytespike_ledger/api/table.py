@@ -1,0 +1,38 @@
+"""All routes of the ledger, put together from the parts that own them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from bytespike_ledger.api.balance import BalanceApi
+from bytespike_ledger.api.keys import KeyApi
+from bytespike_ledger.api.office import OfficeApi
+from bytespike_ledger.api.orgs import OrgApi
+from bytespike_ledger.api.reference import ReferenceApi
+from bytespike_ledger.api.route import Route
+from bytespike_ledger.api.usage import UsageApi
+from bytespike_ledger.api.wallets import WalletApi
+from bytespike_ledger.audit import AuditReport
+from bytespike_ledger.books import Books
+from bytespike_ledger.catalogue import CatalogueWatch
+
+__all__ = ["all_routes"]
+
+
+def all_routes(
+    books: Books,
+    catalogue: CatalogueWatch,
+    *,
+    audit: Callable[[], Awaitable[AuditReport]],
+    rebuild: Callable[[], Awaitable[None]],
+) -> list[Route]:
+    """Adding an endpoint group is adding a line here."""
+    routes = [
+        *BalanceApi(books=books).routes(),
+        *UsageApi(books=books).routes(),
+        *OrgApi(books=books).routes(),
+        *KeyApi(books=books, catalogue=catalogue).routes(),
+        *WalletApi(books=books).routes(),
+        *OfficeApi(audit=audit, rebuild=rebuild).routes(),
+    ]
+    return [*routes, *ReferenceApi(described=routes).routes()]
