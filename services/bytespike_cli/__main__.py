@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bytespike_cli.admin.options import add_admin_options
+from bytespike_cli.seed.options import add_seed_options
 
 __all__ = ["main"]
 
@@ -62,6 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     add_admin_options(admin)
     admin.set_defaults(command=_admin)
 
+    seed = commands.add_parser(
+        "seed",
+        help="fill a gateway with a month of demo traffic",
+        description="Invents companies, people and keys, and a month of their requests and "
+        "top-ups. The gateway that `admin` talks to is filled; a second run changes nothing.",
+    )
+    add_seed_options(seed)
+    seed.set_defaults(command=_seed)
+
     check = commands.add_parser("check-config", help="say whether a catalogue is usable")
     check.add_argument("file", nargs="?", type=Path, metavar="FILE", help="catalogue to check")
     check.set_defaults(command=_check_config)
@@ -84,6 +94,13 @@ def _admin(args: argparse.Namespace) -> int:
     from bytespike_cli.admin.run import run_admin  # noqa: PLC0415
 
     return run_admin(args, _home(), os.environ)
+
+
+def _seed(args: argparse.Namespace) -> int:
+    from bytespike_cli.check_config import default_catalogue  # noqa: PLC0415
+    from bytespike_cli.seed.command import run_seed  # noqa: PLC0415
+
+    return run_seed(args, _home(), default_catalogue(os.environ), os.environ)
 
 
 def _check_config(args: argparse.Namespace) -> int:

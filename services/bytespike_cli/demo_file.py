@@ -5,13 +5,22 @@ Present exactly while a stack is ready; mode 0600, since it holds keys.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from bytespike_cli.home import write_private
 
-__all__ = ["DemoFile", "ServiceAddress", "demo_file", "remove_demo_file", "write_demo_file"]
+__all__ = [
+    "DemoFile",
+    "ServiceAddress",
+    "demo_file",
+    "nats_url_of",
+    "read_demo_file",
+    "remove_demo_file",
+    "write_demo_file",
+]
 
 
 class ServiceAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +36,29 @@ class DemoFile(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str
     manage_key: str
     admin_token: str
+    nats_url: str
     simulator_url: str | None
     services: dict[str, ServiceAddress]
 
 
 def demo_file(home: Path) -> Path:
     return home / "demo.json"
+
+
+def read_demo_file(home: Path) -> DemoFile:
+    """Of the stack that runs in ``home``. Raises ``ValueError`` if none does."""
+    try:
+        return msgspec.json.decode(demo_file(home).read_bytes(), type=DemoFile)
+    except FileNotFoundError:
+        raise ValueError(
+            f"no gateway runs in {home}: start `bytespike up`, or set BYTESPIKE_URL and "
+            "BYTESPIKE_ADMIN_TOKEN"
+        ) from None
+
+
+def nats_url_of(home: Path, env: Mapping[str, str]) -> str:
+    """Where usage events go: of the environment, else of the stack that runs in ``home``."""
+    return env.get("BYTESPIKE_NATS_URL") or read_demo_file(home).nats_url
 
 
 def write_demo_file(home: Path, content: DemoFile) -> None:

@@ -135,6 +135,7 @@ class Stack:
         self._probe = Probe()
         self._shared = dict(options.environment)
         self._plan_servers()
+        self.nats_url = self._shared["BYTESPIKE_NATS_URL"]
         self._plan_shared_settings()
         simulator_port = free_port()
         self.vendors = choose_vendors(

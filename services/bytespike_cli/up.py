@@ -120,6 +120,7 @@ def _demo_file(stack: Stack, demo: Demo) -> DemoFile:
         api_key=demo.api_key,
         manage_key=demo.manage_key,
         admin_token=stack.admin_token,
+        nats_url=stack.nats_url,
         simulator_url=None if stack.simulator is None else stack.simulator.url,
         services={
             name: ServiceAddress(

@@ -11,12 +11,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
-from bytespike_cli.demo_file import DemoFile, demo_file
+from bytespike_cli.demo_file import read_demo_file
 from bytespike_cli.gateway_api import ApiError, GatewayApi, decode
 
-__all__ = ["run_admin"]
+__all__ = ["gateway_of", "run_admin"]
 
 
 def run_admin(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> int:
@@ -33,22 +31,16 @@ def run_admin(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> i
 
 
 async def _ask(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> bytes:
-    url, token = _connection(home, env)
+    url, token = gateway_of(home, env)
     async with GatewayApi(url, token) as api:
         answer: bytes = await args.ask(api, args)
         return answer
 
 
-def _connection(home: Path, env: Mapping[str, str]) -> tuple[str, str]:
+def gateway_of(home: Path, env: Mapping[str, str]) -> tuple[str, str]:
     """Base URL and admin token: of the environment, else of the `bytespike up` that runs here."""
     url, token = env.get("BYTESPIKE_URL", ""), env.get("BYTESPIKE_ADMIN_TOKEN", "")
     if url and token:
         return url, token
-    try:
-        demo = msgspec.json.decode(demo_file(home).read_bytes(), type=DemoFile)
-    except FileNotFoundError:
-        raise ValueError(
-            f"no gateway runs in {home}: start `bytespike up`, or set BYTESPIKE_URL and "
-            "BYTESPIKE_ADMIN_TOKEN"
-        ) from None
+    demo = read_demo_file(home)
     return url or demo.base_url, token or demo.admin_token

@@ -1,0 +1,1 @@
+"""`bytespike seed`: a month of believable traffic, for documentation, demos and the console."""
