@@ -142,7 +142,7 @@ async def test_an_account_with_many_keys_opens_when_all_of_them_are_loaded(
 ) -> None:
     for _ in range(40):
         made = await create_key(
-            rig.books, rig.catalogue, spender.org_id, custom_key=None, controls=plain_controls()
+            rig.books, rig.catalogue, spender.account_id, custom_key=None, controls=plain_controls()
         )
         await rig.publish(replaced(rig.event(spender), key_id=made.row.id))
     await rig.settle_all()

@@ -197,5 +197,7 @@ async def _settled(base_url: str, stretch: Stretch, secrets: Mapping[str, str]) 
         GatewayApi(base_url, secrets[last.key_id]) as customer,
     ):
         path = f"/v1/usage?request_id={last.request_id}"
-        while not decode(await customer.call("GET", path))["items"]:
+        while True:
+            if decode(await customer.call("GET", path))["items"]:
+                return
             await asyncio.sleep(_POLL_S)
