@@ -7,15 +7,30 @@ holds it, however that process ends.
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 import secrets
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Home", "HomeBusy", "write_private"]
+__all__ = ["Home", "HomeBusy", "mint_encryption_key", "mint_password", "write_private"]
 
 _PASSWORD_BYTES = 24
+_KEY_BYTES = 32  # AES-256
+_ENCRYPTION_KEYS = "encryption-keys"
+
+
+def mint_password() -> str:
+    """A password nobody has to type."""
+    return secrets.token_hex(_PASSWORD_BYTES)
+
+
+def mint_encryption_key() -> str:
+    """A new key for the ledger's ``encryption_keys``, with an id of its own."""
+    key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+    return f"k-{secrets.token_hex(4)}:{key}"
 
 
 class HomeBusy(RuntimeError):
@@ -58,12 +73,17 @@ class Home:
             os.close(self._lock_fd)
             self._lock_fd = None
 
-    def secret(self, name: str) -> str:
-        """The password of that name, made up on first use and kept for later runs."""
+    def secret(self, name: str, make: Callable[[], str] = mint_password) -> str:
+        """The secret of that name, made up on first use and kept for later runs."""
         path = self._secrets / name
         if not path.exists():
-            write_private(path, secrets.token_hex(_PASSWORD_BYTES))
+            write_private(path, make())
         return path.read_text()
+
+    def encryption_keys_path(self) -> Path:
+        """The file with the ledger's encryption keys; one key is made on first use."""
+        self.secret(_ENCRYPTION_KEYS, mint_encryption_key)
+        return self._secrets / _ENCRYPTION_KEYS
 
     def secret_path(self, name: str) -> Path:
         """The file of :meth:`secret`, for programs that read a password from a file."""

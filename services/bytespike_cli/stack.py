@@ -223,6 +223,9 @@ class Stack:
         self._shared["BYTESPIKE_ADMIN_TOKEN"] = self.admin_token
         internal_token = self._secret("BYTESPIKE_INTERNAL_TOKEN", "internal-token")
         self._shared["BYTESPIKE_INTERNAL_TOKEN"] = internal_token
+        # The weakest of the names that may set it: whoever brings keys of their own is heard.
+        keys_path = str(self.home.encryption_keys_path())
+        self._shared.setdefault("BYTESPIKE_ENCRYPTION_KEYS_FILE", keys_path)
         self._shared.setdefault("BYTESPIKE_TEXT_SPOOL_DIR", str(self.home.root / "spool"))
         self._shared.setdefault("BYTESPIKE_DRAIN_TIMEOUT_S", f"{_DRAIN_S:g}")
         self._shared.setdefault("BYTESPIKE_LOG_FORMAT", "json")

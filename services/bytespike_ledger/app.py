@@ -28,6 +28,7 @@ from bytespike_ledger.mirror import Mirror
 from bytespike_ledger.prices import PriceBook
 from bytespike_ledger.projection import SCRIPTS, Projector
 from bytespike_ledger.rebuild import Rebuilder
+from bytespike_ledger.sealing import Sealer, parse_encryption_keys
 from bytespike_ledger.settings import LedgerSettings
 from bytespike_ledger.sweeper import Sweeper
 from bytespike_runtime import pg
@@ -65,7 +66,10 @@ class _Parts:
 
 
 async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
-    """Serve and settle until ``stop`` is set. Raises ``StartError`` if the catalogue is bad."""
+    """Serve and settle until ``stop`` is set. Raises ``StartError`` if the catalogue or the
+    encryption keys are bad.
+    """
+    sealer = _sealer(settings)
     registry = new_registry("ledger")
     health = Health()
     async with AsyncExitStack() as stack:
@@ -87,6 +91,7 @@ async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
             projector=Projector(pipe, bus),
             prices=PriceBook(pool),
             metrics=LedgerMetrics(registry),
+            sealer=sealer,
         )
         health.add("redis", books.projector.ping)
         parts = _wire(settings, books, bus, pull, Mirror(pipe))
@@ -102,6 +107,14 @@ async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
             drain_timeout_s=settings.drain_timeout_s,
         )
         await _run(settings, parts, service, stop)
+
+
+def _sealer(settings: LedgerSettings) -> Sealer:
+    secret = settings.encryption_keys
+    try:
+        return Sealer({} if secret is None else parse_encryption_keys(secret.reveal()))
+    except ValueError as error:
+        raise StartError(f"encryption_keys: {error}") from error
 
 
 def _wire(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bytespike_contracts.ids import mint_id
 from bytespike_ledger.metrics import LedgerMetrics
 from bytespike_ledger.prices import PriceBook
 from bytespike_ledger.projection import Projector
+from bytespike_ledger.sealing import Sealer
 from bytespike_ledger.store import Pool
 
 __all__ = ["Books", "wall_clock_ms"]
@@ -27,7 +28,7 @@ def wall_clock_ms() -> int:
 @dataclass(frozen=True, kw_only=True)
 class Books:
     """What every part of the ledger works on. ``now_ms`` is Unix milliseconds (tests pass their
-    own clock).
+    own clock). ``sealer`` keeps what must be readable again; without keys it is not enabled.
     """
 
     pool: Pool
@@ -35,6 +36,7 @@ class Books:
     prices: PriceBook
     metrics: LedgerMetrics
     now_ms: Callable[[], int] = wall_clock_ms
+    sealer: Sealer = field(default_factory=lambda: Sealer({}))
 
     def mint(self, prefix: str) -> str:
         """A new id of the given kind."""

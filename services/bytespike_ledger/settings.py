@@ -22,6 +22,13 @@ class LedgerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
     internal_token: Annotated[Secret, Meta(description="what the edge proves itself with")]
     admin_token: Annotated[Secret, Meta(description="bearer token of /api/v1/admin")]
     catalogue: Annotated[str, Meta(min_length=1, description="path of the catalogue TOML")]
+    encryption_keys: Annotated[
+        Secret | None,
+        Meta(
+            description="id:base64 of 32 bytes, comma-separated, the current one first: seals keys"
+            " to reveal and webhook secrets; without one neither is kept"
+        ),
+    ] = None
     postgres_pool: Annotated[
         int, Meta(ge=4, le=100, description="most Postgres connections of this process")
     ] = 10

@@ -68,5 +68,6 @@ grant select on price_revisions to bytespike_tenant;
 -- What customers change themselves. Money and usage are the ledger's alone to write.
 grant insert, update on orgs, members, api_keys, sealed_secrets, wallet_settings, webhooks,
     webhook_deliveries, notifications, payments to bytespike_tenant;
+grant delete on sealed_secrets to bytespike_tenant;
 grant insert on retired_secrets, audit_log, account_events to bytespike_tenant;
 grant usage on all sequences in schema public to bytespike_tenant;
