@@ -96,10 +96,7 @@ class UnpaidCalls:
         """``/v1/balance``, ``/v1/usage``, ``/api/v1/*``: the ledger answers for the principal."""
         call.look = await self.gate.look(key)
         headers = self.forwarder.headers_for(request.headers, _principal(call, key))
-        headers.append((CLIENT_ADDRESS_HEADER, address))
-        once = request.headers.get("idempotency-key")
-        if once is not None:
-            headers.append(("idempotency-key", once))
+        headers += _about_client(request, address)
         return await self._pass_on(call, request, route, target, headers)
 
     async def unjudged(
@@ -107,7 +104,7 @@ class UnpaidCalls:
     ) -> web.StreamResponse:
         """Operators' and public paths as they came; who may is the ledger's to say."""
         headers = self.forwarder.unjudged_headers(request.headers)
-        headers.append((CLIENT_ADDRESS_HEADER, address))
+        headers += _about_client(request, address)
         return await self._pass_on(call, request, route, target, headers)
 
     async def _pass_on(
@@ -154,6 +151,13 @@ class UnpaidCalls:
 
 def _target(route: Route, query: str) -> str:
     return f"{route.sent_path}?{query}" if query else route.sent_path
+
+
+def _about_client(request: web.BaseRequest, address: str) -> list[tuple[str, str]]:
+    """Where a management call comes from, and its name if it is to be carried out once."""
+    once = request.headers.get("idempotency-key")
+    named = [] if once is None else [("idempotency-key", once)]
+    return [(CLIENT_ADDRESS_HEADER, address), *named]
 
 
 def _principal(

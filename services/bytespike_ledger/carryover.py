@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from bytespike_contracts.keys import KeyRecord, Scope, SpendCaps, SpendLimit
 from bytespike_ledger.books import Books
 from bytespike_ledger.store import Connection, Lock, connection, lock, state
@@ -20,7 +22,15 @@ from bytespike_runtime.kv import KvUnavailable
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.unavailable import Unavailable
 
-__all__ = ["carry_account", "carry_due", "carry_key", "carry_keys", "keep_carrying", "key_record"]
+__all__ = [
+    "carry_account",
+    "carry_due",
+    "carry_key",
+    "carry_keys",
+    "keep_carrying",
+    "key_record",
+    "load_key",
+]
 
 _EVERY_S = 1.0
 _MARKER_EVERY_TURNS = 2
@@ -87,6 +97,7 @@ async def carry_account(books: Books, account_id: str) -> None:
 async def carry_due(books: Books) -> bool:
     """Carry over what is still due; True if nothing is left and Redis is whole."""
     async with connection(books.pool) as conn:
+        await key_store.end_overlaps(conn, now_ms=books.now_ms(), limit=_LIMIT)
         accounts = await state.accounts_due(conn, limit=_LIMIT)
         keys = await key_store.keys_due(conn, limit=_LIMIT)
         books.metrics.unprojected.set(len(accounts) + len(keys))
@@ -112,9 +123,32 @@ async def keep_carrying(books: Books) -> None:
         await asyncio.sleep(_EVERY_S)
 
 
+async def load_key(books: Books, row: KeyRow, *, announce: bool) -> None:
+    """Write what Redis must know of a key: the record under its secret, and for as long as the
+    overlap of a rotation runs, one under the old secret that ends with it.
+    """
+    record = key_record(row)
+    await books.projector.key(
+        row.key_hash.hex(), record, deleted=row.status == "deleted", announce=announce
+    )
+    if row.old_key_hash is not None and row.old_expires_ms is not None:
+        expires_ms = min(row.old_expires_ms, row.expires_ms or row.old_expires_ms)
+        await books.projector.key(
+            row.old_key_hash.hex(),
+            msgspec.structs.replace(record, expires_ms=expires_ms),
+            deleted=False,
+            announce=announce,
+        )
+
+
 async def _project_key(books: Books, row: KeyRow) -> None:
-    await books.projector.key(row.key_hash.hex(), key_record(row), deleted=row.status == "deleted")
+    await load_key(books, row, announce=True)
+    dead = [key_hash for key_hash in row.retired if key_hash != row.old_key_hash]
+    for key_hash in dead:
+        await books.projector.key(key_hash.hex(), key_record(row), deleted=True)
     async with connection(books.pool) as conn:
+        if dead:
+            await key_store.bury_secrets(conn, dead)
         await key_store.mark_key_projected(conn, row.id, row.version)
 
 

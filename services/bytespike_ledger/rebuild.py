@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bytespike_ledger.books import Books
-from bytespike_ledger.carryover import key_record
+from bytespike_ledger.carryover import load_key
 from bytespike_ledger.mirror import Mirror
 from bytespike_ledger.store import Connection, Lock, connection, lock, state, try_lock
 from bytespike_ledger.store import keys as key_store
@@ -132,8 +132,6 @@ class Rebuilder:
         loaded, after = 0, ""
         while page := await key_store.keys_after(conn, after, limit=_PAGE):
             for row in page:
-                await self._books.projector.key(
-                    row.key_hash.hex(), key_record(row), deleted=False, announce=False
-                )
+                await load_key(self._books, row, announce=False)
             loaded, after = loaded + len(page), page[-1].id
         return loaded

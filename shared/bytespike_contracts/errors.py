@@ -50,6 +50,7 @@ class ErrorCode(StrEnum):
     CONFLICT = "conflict", 409, Family.CALLER
     IDEMPOTENCY_CONFLICT = "idempotency_conflict", 409, Family.CALLER
     REQUEST_IN_PROGRESS = "request_in_progress", 409, Family.CALLER
+    REVEAL_DISABLED = "reveal_disabled", 409, Family.POLICY
     REQUEST_TOO_LARGE = "request_too_large", 413, Family.CALLER
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, Family.CALLER
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded", 429, Family.POLICY

@@ -87,7 +87,7 @@ class Dispatcher:
             Call(
                 who=who,
                 query=None if route.query is None else decode_query(request.query, route.query),
-                body=None if route.body is None else decode(raw, route.body),
+                body=None if route.body is None else decode(raw or b"{}", route.body),
                 ids=ids,
                 raw=raw,
                 headers=request.headers,

@@ -1,118 +1,44 @@
-"""Routes of API keys."""
+"""Routes of API keys: customers' below ``/api/v1/keys``, operators' below ``/api/v1/admin``.
+
+Both sets of paths have the same handlers; who is asking decides what they see and may do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
+from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_ledger.accounts import keys
+from bytespike_ledger.accounts.actors import Actor, Operator, Permission
 from bytespike_ledger.api.call import Call, Reply
-from bytespike_ledger.api.route import Access, Route
-from bytespike_ledger.api.wire import (
-    Amount,
-    Days,
-    Name,
-    Networks,
-    PageQuery,
-    Request,
-    Scopes,
-    Timestamp,
-    Usd,
-    read_usd,
-    timestamp,
-    timestamp_of,
+from bytespike_ledger.api.key_wire import (
+    Key,
+    KeyChanges,
+    KeyPage,
+    KeyQuery,
+    KeyRequest,
+    NewKey,
+    RevealedKey,
+    RotationRequest,
+    columns_of,
+    key_fields,
+    new_columns,
 )
+from bytespike_ledger.api.route import Access, Route
 from bytespike_ledger.books import Books
 from bytespike_ledger.catalogue import CatalogueWatch
-from bytespike_ledger.store.keys import KeyRow
+from bytespike_ledger.store.keys import KeyFilter, KeyRow
 
 __all__ = ["KeyApi"]
 
-_DAY_MS = 86_400_000
-
-#: Field of a request -> column of the key, where they differ.
-_COLUMN = {
-    "quota": "quota_uusd",
-    "rate_limit_5h": "window_5h_uusd",
-    "rate_limit_1d": "window_1d_uusd",
-    "rate_limit_7d": "window_7d_uusd",
-    "group": "routing_group",
-    "expires_in_days": "expires_ms",
-}
-
-
-class KeyChanges(Request, frozen=True, kw_only=True):
-    """What is left out stays as it is. Amounts are USD, 0 = unlimited; ``expires_in_days`` counts
-    from now, null = never.
-    """
-
-    name: Name | UnsetType = UNSET
-    quota: Amount | UnsetType = UNSET
-    rate_limit_5h: Amount | UnsetType = UNSET
-    rate_limit_1d: Amount | UnsetType = UNSET
-    rate_limit_7d: Amount | UnsetType = UNSET
-    ip_allow: Networks | UnsetType = UNSET
-    ip_deny: Networks | UnsetType = UNSET
-    expires_in_days: Days | UnsetType | None = UNSET
-    group: str | UnsetType = UNSET
-    scopes: Scopes | UnsetType = UNSET
-    status: Literal["active", "disabled"] | UnsetType = UNSET
-
-
-class KeyRequest(Request, frozen=True, kw_only=True):
-    """A new key. Amounts are USD, 0 = unlimited."""
-
-    name: Name
-    quota: Amount = msgspec.Raw(b"0")
-    rate_limit_5h: Amount = msgspec.Raw(b"0")
-    rate_limit_1d: Amount = msgspec.Raw(b"0")
-    rate_limit_7d: Amount = msgspec.Raw(b"0")
-    ip_allow: Networks = msgspec.field(default_factory=list)
-    ip_deny: Networks = msgspec.field(default_factory=list)
-    expires_in_days: Days | None = None
-    group: str = "default"
-    scopes: Scopes = msgspec.field(default_factory=lambda: ["inference"])
-    custom_key: str | None = None
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A key without its secret; limits of 0 mean unlimited."""
-
-    id: str
-    org_id: str | None
-    account_id: str
-    name: str
-    hint: str
-    status: str
-    scopes: list[str]
-    group: str
-    quota: Usd
-    rate_limit_5h: Usd
-    rate_limit_1d: Usd
-    rate_limit_7d: Usd
-    ip_allow: list[str]
-    ip_deny: list[str]
-    expires_at: Timestamp | None
-    version: int
-    created_at: Timestamp
-    updated_at: Timestamp
-
-
-class NewKey(Key, frozen=True, kw_only=True):
-    """A key that was just made: the only reply that shows its secret, as ``key``."""
-
-    key: str
-
-
-class KeyPage(msgspec.Struct, frozen=True, kw_only=True):
-    """``next_cursor`` is null on the last page."""
-
-    items: list[Key]
-    next_cursor: str | None
+_ONCE_HEADER = "idempotency-key"
+_MAX_ONCE_CHARS = 200
+#: Answers with a secret are nobody's to keep on the way.
+_NO_STORE = {"cache-control": "no-store"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,43 +49,64 @@ class KeyApi:
     catalogue: CatalogueWatch
 
     def routes(self) -> list[Route]:
-        """Operators' paths of keys."""
-        of_account = "/api/v1/admin/accounts/{account}/keys"
+        """Customers' and operators' paths."""
+        read, write = Permission.READ_OWN_KEYS, Permission.WRITE_OWN_KEYS
         one = "/api/v1/admin/keys/{key}"
-
-        def at(method: str, path: str, handler: Any, summary: str, **more: Any) -> Route:
-            return Route(
-                method=method,
-                path=path,
-                handler=handler,
-                summary=summary,
-                tag="keys",
-                access=Access.OPERATOR,
-                **{"reply": Key, **more},
-            )
-
         return [
-            at(
+            *self._of_many("/api/v1/keys", read, write),
+            *self._of_one("/api/v1/keys/{key}", read, write),
+            *self._of_many(
+                "/api/v1/admin/accounts/{account}/keys", Access.OPERATOR, Access.OPERATOR
+            ),
+            *self._of_one(one, Access.OPERATOR, Access.OPERATOR),
+            _route("POST", one + "/disable", self.disable, "Refuse a key", Access.OPERATOR),
+        ]
+
+    def _of_many(
+        self, path: str, read: Access | Permission, write: Access | Permission
+    ) -> list[Route]:
+        return [
+            _route(
+                "GET", path, self.list, "Keys, oldest first", read, query=KeyQuery, reply=KeyPage
+            ),
+            _route(
                 "POST",
-                of_account,
+                path,
                 self.create,
-                "Make a key; its secret is shown this once",
+                "Make a key; with an Idempotency-Key the same call makes no second one",
+                write,
                 body=KeyRequest,
                 reply=NewKey,
                 status=201,
             ),
-            at(
-                "GET",
-                of_account,
-                self.list,
-                "Keys of an account, oldest first",
-                query=PageQuery,
-                reply=KeyPage,
+        ]
+
+    def _of_one(
+        self, path: str, read: Access | Permission, write: Access | Permission
+    ) -> list[Route]:
+        change = "Change a key; what is left out stays as it is"
+        return [
+            _route("GET", path, self.get, "One key", read),
+            _route("PUT", path, self.change, change, write, body=KeyChanges),
+            _route("PATCH", path, self.change, change, write, body=KeyChanges),
+            _route("DELETE", path, self.delete, "Refuse a key for good", write),
+            _route(
+                "POST",
+                path + "/rotate",
+                self.rotate,
+                "Give a key a new secret",
+                write,
+                body=RotationRequest,
+                reply=NewKey,
             ),
-            at("GET", one, self.get, "One key"),
-            at("PATCH", one, self.change, "Change a key", body=KeyChanges),
-            at("POST", one + "/disable", self.disable, "Refuse a key until it is enabled"),
-            at("DELETE", one, self.delete, "Refuse a key for good"),
+            _route(
+                "GET",
+                path + "/reveal",
+                self.reveal,
+                "The secret of a key, where one is kept to be revealed",
+                write,
+                reply=RevealedKey,
+            ),
         ]
 
     async def create(self, call: Call) -> Reply:
@@ -167,30 +114,37 @@ class KeyApi:
         made = await keys.create_key(
             self.books,
             self.catalogue.current,
-            call.ids["account"],
+            _account(call),
             custom_key=asked.custom_key,
-            controls=self._columns(asked),
+            controls=new_columns(asked, now_ms=self.books.now_ms()),
+            who=_who(call),
+            member_id=asked.member_id,
+            once=_once(call),
         )
-        return Reply(NewKey(key=made.secret, **_fields(made.row)))
+        return self._with_secret(made, status=200 if made.replayed else 201)
 
     async def list(self, call: Call) -> Reply:
-        page: PageQuery = call.query
+        page: KeyQuery = call.query
         rows = await keys.list_keys(
-            self.books, call.ids["account"], after=page.cursor, limit=page.limit
+            self.books,
+            _account(call),
+            after=page.cursor,
+            limit=page.limit,
+            narrowed=KeyFilter(status=page.status, group=page.group, search=page.search),
+            who=_who(call),
         )
         more = len(rows) == page.limit
         return Reply(
             KeyPage(
-                items=[Key(**_fields(row)) for row in rows],
-                next_cursor=rows[-1].id if more else None,
+                items=[self._key(row) for row in rows], next_cursor=rows[-1].id if more else None
             )
         )
 
     async def get(self, call: Call) -> Reply:
-        return Reply(Key(**_fields(await keys.find_key(self.books, call.ids["key"]))))
+        return Reply(self._key(await keys.find_key(self.books, call.ids["key"], who=_who(call))))
 
     async def change(self, call: Call) -> Reply:
-        return await self._change(call, self._columns(call.body))
+        return await self._change(call, columns_of(call.body, now_ms=self.books.now_ms()))
 
     async def disable(self, call: Call) -> Reply:
         return await self._change(call, {"status": "disabled"})
@@ -198,53 +152,68 @@ class KeyApi:
     async def delete(self, call: Call) -> Reply:
         return await self._change(call, {"status": "deleted"})
 
+    async def rotate(self, call: Call) -> Reply:
+        asked: RotationRequest = call.body
+        made = await keys.rotate_key(
+            self.books, call.ids["key"], overlap_s=asked.overlap_seconds, who=_who(call)
+        )
+        return self._with_secret(made, status=200)
+
+    async def reveal(self, call: Call) -> Reply:
+        row, secret = await keys.reveal_key(self.books, call.ids["key"], who=_who(call))
+        return Reply(RevealedKey(id=row.id, key=secret), headers=_NO_STORE)
+
     async def _change(self, call: Call, changes: Mapping[str, object]) -> Reply:
-        row = await keys.change_key(self.books, self.catalogue.current, call.ids["key"], changes)
-        return Reply(Key(**_fields(row)))
+        row = await keys.change_key(
+            self.books, self.catalogue.current, call.ids["key"], changes, who=_who(call)
+        )
+        return Reply(self._key(row))
 
-    def _columns(self, asked: KeyRequest | KeyChanges) -> dict[str, object]:
-        """The columns a request sets, checked and in the ledger's units."""
-        columns: dict[str, object] = {}
-        for field in asked.__struct_fields__:
-            value = getattr(asked, field)
-            if value is not UNSET and field != "custom_key":
-                columns[_COLUMN.get(field, field)] = self._column_value(field, value)
-        return columns
+    def _key(self, row: KeyRow) -> Key:
+        return Key(**key_fields(row, now_ms=self.books.now_ms()))
 
-    def _column_value(self, field: str, value: Any) -> object:
-        match field:
-            case "quota" | "rate_limit_5h" | "rate_limit_1d" | "rate_limit_7d":
-                return read_usd(value, param=field)
-            case "ip_allow" | "ip_deny":
-                return keys.normalise_networks(value, param=field)
-            case "scopes":
-                return sorted(set(value))
-            case "expires_in_days":
-                return self._expiry_ms(value)
-        return value
-
-    def _expiry_ms(self, days: float | None) -> int | None:
-        return None if days is None else self.books.now_ms() + int(days * _DAY_MS)
+    def _with_secret(self, made: keys.NewKey, *, status: int) -> Reply:
+        fields = key_fields(made.row, now_ms=self.books.now_ms())
+        return Reply(NewKey(key=made.secret, **fields), status=status, headers=_NO_STORE)
 
 
-def _fields(row: KeyRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "org_id": row.org_id,
-        "account_id": row.account_id,
-        "name": row.name,
-        "hint": row.hint,
-        "status": row.status,
-        "scopes": row.scopes,
-        "group": row.routing_group,
-        "quota": Usd(row.caps.quota_uusd),
-        "rate_limit_5h": Usd(row.caps.window_5h_uusd),
-        "rate_limit_1d": Usd(row.caps.window_1d_uusd),
-        "rate_limit_7d": Usd(row.caps.window_7d_uusd),
-        "ip_allow": row.ip_allow,
-        "ip_deny": row.ip_deny,
-        "expires_at": None if row.expires_ms is None else timestamp(row.expires_ms),
-        "version": row.version,
-        "created_at": timestamp_of(row.created_at),
-        "updated_at": timestamp_of(row.updated_at),
-    }
+def _route(
+    method: str,
+    path: str,
+    handler: Any,
+    summary: str,
+    access: Access | Permission,
+    **more: Any,
+) -> Route:
+    return Route(
+        method=method,
+        path=path,
+        handler=handler,
+        summary=summary,
+        tag="keys",
+        access=access,
+        **{"reply": Key, **more},
+    )
+
+
+def _who(call: Call) -> Actor | Operator:
+    return call.operator if isinstance(call.who, Operator) else call.actor
+
+
+def _account(call: Call) -> str:
+    """The one the path names; a customer's own where it names none."""
+    return call.actor.account_id if isinstance(call.who, Actor) else call.ids["account"]
+
+
+def _once(call: Call) -> keys.Once | None:
+    """The caller's name of this creation. Raises ``GatewayError`` 400 if it cannot be one."""
+    name = call.headers.get(_ONCE_HEADER)
+    if name is None:
+        return None
+    if not (0 < len(name) <= _MAX_ONCE_CHARS and name.isascii() and name.isprintable()):
+        raise GatewayError(
+            ErrorCode.INVALID_REQUEST,
+            f"an Idempotency-Key has 1 to {_MAX_ONCE_CHARS} printable ASCII characters",
+            param="Idempotency-Key",
+        )
+    return keys.Once.of(name, msgspec.json.encode(call.body))

@@ -57,12 +57,31 @@ alter table api_keys
     add check ((old_key_hash is null) = (old_expires_ms is null));
 create index api_keys_member on api_keys (member_id);
 
+create index api_keys_overlap on api_keys (old_expires_ms) where old_key_hash is not null;
+create index api_keys_list on api_keys (account_id, id) where status <> 'deleted';
+
 -- Secrets that had their day: a rotated one can never come back to life as a custom key.
 create table retired_secrets (
     key_hash   bytea primary key check (octet_length(key_hash) = 32),
     key_id     text not null references api_keys,
-    retired_at timestamptz not null default now()
+    retired_at timestamptz not null default now(),
+    -- Redis was told that it is dead. An overlap keeps it waiting until it is over.
+    buried     boolean not null default false
 );
+create index retired_secrets_unburied on retired_secrets (key_id) where not buried;
+
+-- Asked after the row is in place, so that a rotation that was under way is seen; and as the owner,
+-- because the secret may have been another tenant's.
+create function refuse_retired_secret() returns trigger language plpgsql
+    security definer set search_path = public, pg_temp as $$
+begin
+    if exists (select from retired_secrets where key_hash = new.key_hash) then
+        raise exception 'this secret was in use' using errcode = 'unique_violation';
+    end if;
+    return null;
+end $$;
+create trigger api_keys_secret_is_new after insert or update of key_hash on api_keys
+    for each row execute function refuse_retired_secret();
 
 -- What must be readable again (keys to reveal, webhook secrets): sealed under a data key of its own,
 -- which is sealed under a key of the operator's that never comes near the database.

@@ -13,13 +13,21 @@ from bytespike_ledger.store import Connection
 
 __all__ = [
     "DuplicateKey",
+    "KeyFilter",
     "KeyRow",
+    "bury_secrets",
+    "end_overlaps",
+    "group_granted",
     "insert_key",
     "keys_after",
     "keys_due",
     "list_keys",
     "mark_key_projected",
+    "note_last_used",
+    "read_created",
     "read_key",
+    "read_member_role",
+    "replace_secret",
     "touch_keys",
     "update_key",
 ]
@@ -30,6 +38,10 @@ _SELECT = """
                and coalesce(orgs.status, 'active') = 'active'
                and coalesce(people.status, 'active') = 'active'
                and coalesce(individuals.status, 'active') = 'active' as owner_active,
+           members.role as member_role,
+           array(
+               select key_hash from retired_secrets where key_id = api_keys.id and not buried
+           ) as retired,
            members.quota_uusd     as member_quota_uusd,
            members.window_5h_uusd as member_5h_uusd,
            members.window_1d_uusd as member_1d_uusd,
@@ -72,7 +84,9 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     """A key as stored (never its secret) with what its owner adds to it.
 
     ``owner_active`` = organisation, member and user are all active. ``member_caps`` and
-    ``org_caps`` are None where there is no member or no organisation.
+    ``org_caps`` are None where there is no member or no organisation. ``retired`` are hashes of
+    former secrets that Redis may still take for good; the one of a running overlap is
+    ``old_key_hash`` as well.
     """
 
     id: str
@@ -101,6 +115,25 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     owner_active: bool
     member_caps: SpendCaps | None
     org_caps: SpendCaps | None
+    member_role: str | None
+    retired: list[bytes]
+    creation_hash: bytes | None
+
+    def old_secret_works(self, now_ms: int) -> bool:
+        """Whether the overlap of a rotation is still running."""
+        return self.old_expires_ms is not None and now_ms < self.old_expires_ms
+
+
+class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to; None = everything. ``search`` is part of a name in any case.
+
+    ``of_member`` is ``(member_id,)``: that member's keys only, ``(None,)``: those of no member.
+    """
+
+    status: str | None = None
+    group: str | None = None
+    search: str | None = None
+    of_member: tuple[str | None] | None = None
 
 
 async def insert_key(conn: Connection, values: Mapping[str, object]) -> None:
@@ -117,11 +150,15 @@ async def insert_key(conn: Connection, values: Mapping[str, object]) -> None:
 
 
 async def update_key(conn: Connection, key_id: str, changes: Mapping[str, object]) -> KeyRow | None:
-    """Apply ``{column: value}`` as the next version; None if there is no such (live) key."""
+    """Apply ``{column: value}`` as the next version; None if there is no such (live) key. A key
+    that is no longer active has lost the overlap of its rotation, too.
+    """
     unknown = changes.keys() - _CHANGEABLE
     if unknown:
         raise ValueError(f"not changeable: {sorted(unknown)}")
     sets = "".join(f", {column} = ${number}" for number, column in enumerate(changes, 2))
+    if changes.get("status", "active") != "active":
+        sets += ", old_key_hash = null, old_expires_ms = null"
     status = await conn.execute(
         f"""update api_keys set version = version + 1, updated_at = now(){sets}
             where id = $1 and status <> 'deleted'""",  # noqa: S608 - checked above
@@ -131,23 +168,131 @@ async def update_key(conn: Connection, key_id: str, changes: Mapping[str, object
     return await read_key(conn, key_id) if status == "UPDATE 1" else None
 
 
-async def read_key(conn: Connection, key_id: str) -> KeyRow | None:
-    """One key, deleted ones included, or None."""
-    row = await conn.fetchrow(f"{_SELECT} where api_keys.id = $1", key_id)
+async def replace_secret(
+    conn: Connection, row: KeyRow, *, key_hash: bytes, hint: str, old_expires_ms: int | None
+) -> KeyRow | None:
+    """Give a locked key another secret as its next version. The old one is retired: at once, or
+    (``old_expires_ms``) then; an overlap that was running ends. Raises :class:`DuplicateKey`.
+    """
+    try:
+        await conn.execute(
+            """update api_keys set version = version + 1, updated_at = now(), key_hash = $2,
+                      hint = $3, old_key_hash = $4, old_expires_ms = $5
+               where id = $1""",
+            row.id,
+            key_hash,
+            hint,
+            None if old_expires_ms is None else row.key_hash,
+            old_expires_ms,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise DuplicateKey from error
+    await conn.execute(
+        "insert into retired_secrets (key_hash, key_id) values ($1, $2)", row.key_hash, row.id
+    )
+    return await read_key(conn, row.id)
+
+
+async def read_key(conn: Connection, key_id: str, *, locked: bool = False) -> KeyRow | None:
+    """One key, deleted ones included, or None; ``locked`` until the transaction ends."""
+    suffix = " for update of api_keys" if locked else ""
+    row = await conn.fetchrow(f"{_SELECT} where api_keys.id = $1{suffix}", key_id)
     return None if row is None else _key(row)
 
 
-async def list_keys(conn: Connection, account_id: str, *, after: str, limit: int) -> list[KeyRow]:
+async def read_created(conn: Connection, account_id: str, creation_key: str) -> KeyRow | None:
+    """The key that a creation under this name has made, or None."""
+    row = await conn.fetchrow(
+        f"{_SELECT} where api_keys.account_id = $1 and api_keys.creation_key = $2",
+        account_id,
+        creation_key,
+    )
+    return None if row is None else _key(row)
+
+
+async def list_keys(
+    conn: Connection,
+    account_id: str,
+    *,
+    after: str,
+    limit: int,
+    narrowed: KeyFilter,
+) -> list[KeyRow]:
     """A page of an account's keys that are not deleted, oldest first."""
+    of_member = narrowed.of_member
     rows = await conn.fetch(
         f"""{_SELECT} where api_keys.account_id = $1 and api_keys.id > $2
               and api_keys.status <> 'deleted'
+              and ($4::text is null or api_keys.status = $4)
+              and ($5::text is null or api_keys.routing_group = $5)
+              and ($6::text is null or position(lower($6) in lower(api_keys.name)) > 0)
+              and ($7 or api_keys.member_id is not distinct from $8)
             order by api_keys.id limit $3""",
         account_id,
         after,
         limit,
+        narrowed.status,
+        narrowed.group,
+        narrowed.search,
+        of_member is None,
+        None if of_member is None else of_member[0],
     )
     return _rows(rows)
+
+
+async def read_member_role(conn: Connection, account_id: str, member_id: str) -> str | None:
+    """The role of an active member of the account, or None."""
+    role: str | None = await conn.fetchval(
+        "select role from members where id = $1 and account_id = $2 and status = 'active'",
+        member_id,
+        account_id,
+    )
+    return role
+
+
+async def group_granted(conn: Connection, account_id: str, group: str) -> bool:
+    """Whether the account may use a group that is not everybody's."""
+    granted: bool = await conn.fetchval(
+        "select exists (select from group_grants where account_id = $1 and routing_group = $2)",
+        account_id,
+        group,
+    )
+    return granted
+
+
+async def end_overlaps(conn: Connection, *, now_ms: int, limit: int) -> None:
+    """Overlaps that are over become a change to be projected."""
+    await conn.execute(
+        """update api_keys set version = version + 1, old_key_hash = null, old_expires_ms = null
+           where id in (
+               select id from api_keys where old_key_hash is not null and old_expires_ms <= $1
+               order by old_expires_ms limit $2 for update skip locked
+           )""",
+        now_ms,
+        limit,
+    )
+
+
+async def bury_secrets(conn: Connection, hashes: Sequence[bytes]) -> None:
+    """Redis knows of these retired secrets that they are dead."""
+    await conn.execute(
+        "update retired_secrets set buried = true where key_hash = any($1::bytea[])", hashes
+    )
+
+
+async def note_last_used(conn: Connection, uses: Sequence[tuple[str, int, str | None]]) -> None:
+    """``(key id, Unix ms, address)`` of keys that were used; no new version of the key, and never
+    back in time.
+    """
+    ids, times, addresses = zip(*sorted(uses), strict=True)
+    await conn.execute(
+        """update api_keys set last_used_ms = uses.at_ms, last_used_address = uses.address
+           from unnest($1::text[], $2::bigint[], $3::text[]) as uses (key_id, at_ms, address)
+           where id = uses.key_id and coalesce(last_used_ms, 0) < uses.at_ms""",
+        ids,
+        times,
+        addresses,
+    )
 
 
 async def keys_after(conn: Connection, after: str, *, limit: int) -> list[KeyRow]:

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_ledger.accounts.keys import normalise_networks
-from bytespike_ledger.api.keys import KeyChanges, KeyRequest
+from bytespike_ledger.accounts.key_rules import normalise_networks
+from bytespike_ledger.api.key_wire import KeyChanges, KeyRequest
 from bytespike_ledger.api.orgs import OrgRequest
 from bytespike_ledger.api.wire import (
     PageQuery,
