@@ -95,4 +95,4 @@ class Gate:
 def require_admitted(admission: Admission, key: KnownKey, *, needed_uusd: int) -> None:
     """Raises :class:`GatewayError` (402, 429 or 503) unless the hold was taken."""
     if admission.refusal is not None:
-        raise refusal_error(admission, key.record, needed_uusd=needed_uusd)
+        raise refusal_error(admission, key, needed_uusd=needed_uusd)

@@ -120,6 +120,7 @@ class Call:
         if self.key is not None and self.look is not None:
             headers |= limit_headers(
                 self.key.record,
+                self.key.limits,
                 self.look.state,
                 now_ms=self.look.now_ms,
                 own_cost_uusd=self.cost_uusd or 0,

@@ -25,10 +25,11 @@ from bytespike_contracts.holds import ScopeCaps
 from bytespike_contracts.ids import key_hash, key_is_well_formed
 from bytespike_contracts.keys import PROJECTION_MARKER, KeyChange, KeyRecord, key_record_name
 from bytespike_edge.client_address import IpRules
+from bytespike_edge.limit_headers import Limits, limits_of
 from bytespike_edge.metrics import EdgeMetrics
 from bytespike_runtime.kv import KvUnavailable
 
-__all__ = ["KeyCache", "KnownKey", "invalid_key"]
+__all__ = ["KeyCache", "KnownKey", "invalid_key", "prepare"]
 
 #: Belt to the broadcast's braces: how long a copy lives at most.
 FRESH_S = 60.0
@@ -60,8 +61,10 @@ class KnownKey:
 
     record: KeyRecord
     ip_rules: IpRules | None
+    #: The key first, then its owners that have limits, in the order of the record.
     scopes: tuple[ScopeCaps, ...]
     scope_names: tuple[str, ...]
+    limits: Limits
     #: Whether any limit header can apply, so that a look at the account is worth its round trip.
     limited: bool
 
@@ -201,16 +204,20 @@ def prepare(record: KeyRecord) -> KnownKey:
     """What every request needs of a record, worked out once per load. Raises ``ValueError`` if its
     networks cannot be parsed.
     """
-    caps = record.caps
-    windowed = caps.window_5h_uusd or caps.window_1d_uusd or caps.window_7d_uusd
+    scopes = (
+        ScopeCaps(record.key_id, record.caps),
+        *(ScopeCaps(limit.scope, limit.caps) for limit in record.limits),
+    )
+    limits = limits_of(scopes)
     return KnownKey(
         record=record,
         ip_rules=(
             IpRules(record.ip_allow, record.ip_deny) if record.ip_allow or record.ip_deny else None
         ),
-        scopes=(ScopeCaps(record.key_id, caps),),
-        scope_names=(record.key_id,),
-        limited=bool(windowed or caps.quota_uusd or record.org_id),
+        scopes=scopes,
+        scope_names=tuple(scope for scope, _ in scopes),
+        limits=limits,
+        limited=bool(limits.windows or limits.quotas or record.org_id),
     )
 
 

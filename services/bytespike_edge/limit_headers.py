@@ -1,17 +1,31 @@
 """The limit headers of every response: what is left of each cap, as settled. Pure.
 
-Remaining is cap minus *settled* spend: what is only held does not count, so a request that fails
-leaves every number where it was. A finished non-streamed request counts itself, because its own
-settlement has not come back from the ledger yet.
+A key is limited by its own caps and by those of its member and its organisation; shown is what
+leaves the least. Remaining is cap minus *settled* spend: what is only held does not count, so a
+request that fails leaves every number where it was. A finished non-streamed request counts itself,
+because its own settlement has not come back from the ledger yet.
 """
 
 from __future__ import annotations
 
-from bytespike_contracts.holds import AccountState, ScopeState
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bytespike_contracts.holds import WINDOWS, AccountState, ScopeCaps
 from bytespike_contracts.keys import KeyRecord, SpendCaps
 from bytespike_contracts.money import format_usd
 
-__all__ = ["limit_headers", "window_caps"]
+__all__ = ["Limits", "limit_headers", "limits_of", "window_caps"]
+
+
+class Limits(NamedTuple):
+    """The caps there are: ``(scope, window, micro-USD)`` of windows, shorter windows first, and
+    ``(scope, micro-USD)`` of quotas. Scopes and windows are positions in ``KnownKey.scopes`` and
+    ``holds.WINDOWS``.
+    """
+
+    windows: tuple[tuple[int, int, int], ...]
+    quotas: tuple[tuple[int, int], ...]
 
 
 def window_caps(caps: SpendCaps) -> tuple[int, int, int]:
@@ -19,41 +33,62 @@ def window_caps(caps: SpendCaps) -> tuple[int, int, int]:
     return caps.window_5h_uusd, caps.window_1d_uusd, caps.window_7d_uusd
 
 
-def limit_headers(
-    record: KeyRecord, state: AccountState, *, now_ms: int, own_cost_uusd: int = 0
-) -> dict[str, str]:
-    """The headers for a key whose own spend scope is the first of ``state``.
+def limits_of(scopes: Sequence[ScopeCaps]) -> Limits:
+    """Worked out once per key, so that a request meets only the caps its key has."""
+    windows = [
+        (scope, window, cap)
+        for window in range(len(WINDOWS))
+        for scope, (_, caps) in enumerate(scopes)
+        if (cap := window_caps(caps)[window])
+    ]
+    quotas = [(n, caps.quota_uusd) for n, (_, caps) in enumerate(scopes) if caps.quota_uusd]
+    return Limits(tuple(windows), tuple(quotas))
 
-    ``own_cost_uusd`` is the cost of this very request if it is known to have succeeded.
+
+def limit_headers(
+    record: KeyRecord,
+    limits: Limits,
+    state: AccountState,
+    *,
+    now_ms: int,
+    own_cost_uusd: int = 0,
+) -> dict[str, str]:
+    """The headers for a key whose ``limits`` are counted in the scopes of ``state``.
+
+    ``own_cost_uusd`` is the cost of this very request, admitted at ``now_ms``, if it is known to
+    have succeeded.
     """
     headers: dict[str, str] = {}
-    scope, caps = state.scopes[0], record.caps
-    tightest = _tightest(scope, caps)
-    if tightest is not None:
-        cap, left, reset_ms = tightest
+    if limits.windows:
+        cap, left, reset_ms = _tightest(limits, state, now_ms, own_cost_uusd)
         headers["X-RateLimit-Limit"] = format_usd(cap)
         headers["X-RateLimit-Remaining"] = format_usd(max(0, left - own_cost_uusd))
-        # Nothing counted: the window is as fresh as it gets, now.
-        headers["X-RateLimit-Reset"] = str(-(-(reset_ms or now_ms) // 1000))
-    if caps.quota_uusd:
-        left = caps.quota_uusd - scope.spent_uusd - own_cost_uusd
-        headers["X-Quota-Remaining-Credits"] = format_usd(max(0, left))
+        headers["X-RateLimit-Reset"] = str(-(-reset_ms // 1000))
+    if limits.quotas:
+        left = min(cap - state.scopes[scope].spent_uusd for scope, cap in limits.quotas)
+        headers["X-Quota-Remaining-Credits"] = format_usd(max(0, left - own_cost_uusd))
     if record.org_id is not None:
         left = state.balance_uusd - own_cost_uusd
         headers["X-Org-Quota-Remaining-Credits"] = format_usd(max(0, left))
     return headers
 
 
-def _tightest(scope: ScopeState, caps: SpendCaps) -> tuple[int, int, int] | None:
-    """``(cap, left, reset ms)`` of the capped window with the least left; the shorter one on a tie
-    (it moves first).
+def _tightest(
+    limits: Limits, state: AccountState, now_ms: int, own_cost_uusd: int
+) -> tuple[int, int, int]:
+    """``(cap, left, reset ms)`` of the window with the least left; the shorter one on a tie (it
+    moves first), and of equal ones the key's before its owners'.
     """
-    found: tuple[int, int, int] | None = None
-    for index, cap in enumerate(window_caps(caps)):
-        if not cap:
-            continue
-        window = scope.windows[index]
-        left = cap - window.settled_uusd
-        if found is None or left < found[1]:
-            found = (cap, left, window.reset_ms)
-    return found
+
+    def left(limit: tuple[int, int, int]) -> int:
+        scope, window, cap = limit
+        return cap - state.scopes[scope].windows[window].settled_uusd
+
+    tightest = min(limits.windows, key=left)
+    scope, window, cap = tightest
+    reset_ms = state.scopes[scope].windows[window].reset_ms
+    if not reset_ms:
+        # Nothing counted: this request will be the oldest if it costs something; else the window is
+        # as fresh as it gets, now.
+        reset_ms = WINDOWS[window].leaves_ms(now_ms) if own_cost_uusd else now_ms
+    return cap, left(tightest), reset_ms

@@ -1,13 +1,23 @@
-"""A refused admission in words: which limit, how much of it is used, what was needed. Pure."""
+"""A refused admission in words: which limit and whose, how much of it is used, what was needed.
+Pure.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_contracts.holds import WINDOWS, AccountState, Admission, Refusal, ScopeState
+from bytespike_contracts.holds import (
+    WINDOWS,
+    AccountState,
+    Admission,
+    Refusal,
+    Window,
+    WindowState,
+)
 from bytespike_contracts.keys import KeyRecord
 from bytespike_contracts.money import format_usd
+from bytespike_edge.key_cache import KnownKey
 from bytespike_edge.limit_headers import window_caps
 
 __all__ = ["not_loaded", "refusal_error"]
@@ -24,7 +34,7 @@ def not_loaded() -> GatewayError:
     )
 
 
-def refusal_error(admission: Admission, record: KeyRecord, *, needed_uusd: int) -> GatewayError:
+def refusal_error(admission: Admission, key: KnownKey, *, needed_uusd: int) -> GatewayError:
     """The error for an admission that was refused (``admission.refusal`` is set)."""
     refusal, state = admission.refusal, admission.state
     if state is None or refusal is None:
@@ -32,15 +42,24 @@ def refusal_error(admission: Admission, record: KeyRecord, *, needed_uusd: int) 
     if refusal is Refusal.BALANCE:
         return _insufficient_balance(state, needed_uusd)
     if refusal is Refusal.CONCURRENCY:
-        return _concurrency(state, record)
+        return _concurrency(state, key.record)
     scope = state.scopes[admission.scope_index]
+    caps = key.scopes[admission.scope_index].caps
+    whose = _whose(key.record, admission.scope_index)
     if refusal is Refusal.QUOTA:
-        used, cap = scope.spent_uusd + scope.pending_uusd, record.caps.quota_uusd
+        used, cap = scope.spent_uusd + scope.pending_uusd, caps.quota_uusd
         return GatewayError(
             ErrorCode.QUOTA_EXCEEDED,
-            f"quota_exceeded: {_used(used, cap)}{_needed(used, cap, needed_uusd)}",
+            f"{whose}quota_exceeded: {_used(used, cap)}{_needed(used, cap, needed_uusd)}",
         )
-    return _window(scope, record, _WINDOW_INDEX[refusal], admission.admitted_ms, needed_uusd)
+    index = _WINDOW_INDEX[refusal]
+    cap, now_ms = window_caps(caps)[index], admission.admitted_ms
+    return _window(whose, scope.windows[index], cap, WINDOWS[index], now_ms, needed_uusd)
+
+
+def _whose(record: KeyRecord, scope_index: int) -> str:
+    """The owner whose limit it is, where it is not the key's own."""
+    return f"{record.limits[scope_index - 1].owner} " if scope_index else ""
 
 
 def _insufficient_balance(state: AccountState, needed_uusd: int) -> GatewayError:
@@ -63,17 +82,15 @@ def _concurrency(state: AccountState, record: KeyRecord) -> GatewayError:
 
 
 def _window(
-    scope: ScopeState, record: KeyRecord, index: int, now_ms: int, needed_uusd: int
+    whose: str, state: WindowState, cap: int, window: Window, now_ms: int, needed_uusd: int
 ) -> GatewayError:
-    window, cap = WINDOWS[index], window_caps(record.caps)[index]
-    state = scope.windows[index]
     used = state.settled_uusd + state.pending_uusd
-    # Nothing counted yet the request does not fit: what is spent now would leave a window later.
-    reset_ms = state.reset_ms or now_ms + window.length_ms
+    # Nothing counted yet the request does not fit: what is spent now would leave that much later.
+    reset_ms = state.reset_ms or window.leaves_ms(now_ms)
     reset = datetime.fromtimestamp(-(-reset_ms // 1000), UTC)
     return GatewayError(
         ErrorCode.RATE_LIMIT_EXCEEDED,
-        f"rate_limit_{window.name} exceeded: {_used(used, cap)}; "
+        f"{whose}rate_limit_{window.name} exceeded: {_used(used, cap)}; "
         f"resets at {reset:%Y-%m-%d %H:%M:%S} UTC{_needed(used, cap, needed_uusd)}",
         headers={"Retry-After": str(max(1, -(-(reset_ms - now_ms) // 1000)))},
     )

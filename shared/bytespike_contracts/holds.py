@@ -56,6 +56,12 @@ SERVER_CLOCK = 0
 class Window(NamedTuple):
     """A rolling window and the width of the sub-buckets it is kept in (same numbers as
     ``lua/prelude.lua``).
+
+    How exact it is: a spend counts from its admission until :meth:`leaves_ms`, which is when the
+    *end* of its sub-bucket is one window length ago. So it counts for the whole window and up to
+    one sub-bucket (1/60, 1/48 or 1/56 of it) longer, never shorter; spends of one sub-bucket leave
+    together. Limit headers and refusals report as reset the moment the oldest counted spend leaves,
+    pending ones included: the first at which more fits though nothing else happens.
     """
 
     name: str
@@ -69,6 +75,10 @@ class Window(NamedTuple):
     def first_live_bucket(self, now_ms: int) -> int:
         """The oldest bucket any part of which is still inside the window."""
         return (now_ms - self.length_ms) // self.bucket_ms
+
+    def leaves_ms(self, at_ms: int) -> int:
+        """When what was admitted at ``at_ms`` stops to count."""
+        return (self.bucket(at_ms) + 1) * self.bucket_ms + self.length_ms
 
 
 WINDOWS = (
@@ -115,7 +125,7 @@ class Refusal(StrEnum):
 
 
 class ScopeCaps(NamedTuple):
-    """A scope the spend is counted in (a key, later a member or an org) with its caps."""
+    """A scope the spend is counted in (a key, its member, its organisation) with its caps."""
 
     scope: str
     caps: SpendCaps
