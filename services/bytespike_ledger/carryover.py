@@ -27,6 +27,7 @@ __all__ = [
     "carry_due",
     "carry_key",
     "carry_keys",
+    "carry_limits",
     "keep_carrying",
     "key_record",
     "load_key",
@@ -85,13 +86,26 @@ async def carry_keys(books: Books, rows: Sequence[KeyRow]) -> None:
         await carry_key(books, row)
 
 
-async def carry_account(books: Books, account_id: str) -> None:
-    """Carry a committed change of a wallet to Redis. Left to the loop if Redis is away."""
+async def carry_limits(books: Books, account_id: str, rows: Sequence[KeyRow]) -> None:
+    """Put committed limits of a member or an organisation in force; ``rows`` are the keys they bind
+    (see ``touch_keys``). Left to the loop if Redis is away.
+
+    First what the account has spent, then the keys: from the first request that is held against
+    the new limit, the limit knows the past.
+    """
+    if await carry_account(books, account_id):
+        await carry_keys(books, rows)
+
+
+async def carry_account(books: Books, account_id: str) -> bool:
+    """Carry a committed change of a wallet to Redis. False = left to the loop, Redis is away."""
     try:
         async with connection(books.pool) as conn, lock(conn, Lock.PROJECTION, shared=True):
             await _project_account(books, conn, account_id)
     except KvUnavailable as error:
         _log.warning("wallet change waits for Redis", account_id=account_id, error=str(error))
+        return False
+    return True
 
 
 async def carry_due(books: Books) -> bool:
@@ -101,9 +115,11 @@ async def carry_due(books: Books) -> bool:
         accounts = await state.accounts_due(conn, limit=_LIMIT)
         keys = await key_store.keys_due(conn, limit=_LIMIT)
         books.metrics.unprojected.set(len(accounts) + len(keys))
-        if accounts:
+        # As in `carry_limits`; which of the keys have new limits is not known here.
+        limited = {row.account_id for row in keys if _limits(row)}
+        if accounts or limited:
             async with lock(conn, Lock.PROJECTION, shared=True):
-                for account_id in accounts:
+                for account_id in sorted(limited.union(accounts)):
                     await _project_account(books, conn, account_id)
     for row in keys:
         await _project_key(books, row)

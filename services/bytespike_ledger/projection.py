@@ -97,16 +97,18 @@ class Projector:
         *,
         open_account: bool = False,
     ) -> None:
-        """Carry over one account; ``open_account`` lets it serve, once all its scopes are there."""
-        calls = max(
-            1,
-            math.ceil(len(hold_ids) / _HOLDS_PER_CALL),
-            math.ceil(len(account.scopes) / _SCOPES_PER_CALL),
-        )
+        """Carry over one account; ``open_account`` lets it serve, once all its scopes are there.
+
+        No hold is dropped before every scope has what it became: between two calls a limit may
+        count something twice, but never not at all.
+        """
+        scopes_first = max(0, math.ceil(len(account.scopes) / _SCOPES_PER_CALL) - 1)
+        calls = scopes_first + max(1, math.ceil(len(hold_ids) / _HOLDS_PER_CALL))
         for number in range(calls):
+            first = (number - scopes_first) * _HOLDS_PER_CALL
             await self._project(
                 account,
-                hold_ids[number * _HOLDS_PER_CALL : (number + 1) * _HOLDS_PER_CALL],
+                hold_ids[first : first + _HOLDS_PER_CALL] if first >= 0 else (),
                 account.scopes[number * _SCOPES_PER_CALL : (number + 1) * _SCOPES_PER_CALL],
                 open_account=open_account and number == calls - 1,
             )
@@ -122,12 +124,16 @@ class Projector:
         )
         return [hold_id.decode() for hold_id in ids]
 
-    async def look(self, account_id: str, scope: str) -> AccountState:
-        """The account and one scope as admission sees them. Raises ``KvUnavailable`` also while the
-        account is not loaded.
+    async def look(self, account_id: str, *scopes: str) -> AccountState:
+        """The account and these scopes as admission sees them. Raises ``KvUnavailable`` also while
+        the account is not loaded.
         """
         args = holds.admit_args(
-            "", -1, concurrency=0, scopes=[ScopeCaps(scope, _SHOW_ALL)], now_ms=self._now_ms()
+            "",
+            -1,
+            concurrency=0,
+            scopes=[ScopeCaps(scope, _SHOW_ALL) for scope in scopes],
+            now_ms=self._now_ms(),
         )
         reply = await self._pipe.script("admit", holds.wallet_name(account_id), args)
         state = holds.read_admission(reply).state

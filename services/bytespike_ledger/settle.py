@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import TypeAlias
 
 from bytespike_contracts.holds import WINDOWS
 from bytespike_contracts.ids import request_time_ms
@@ -20,6 +21,7 @@ from bytespike_contracts.usage import UsageEvent, fingerprint
 
 __all__ = [
     "BucketDelta",
+    "Owners",
     "ParkReason",
     "Plan",
     "PricedEvent",
@@ -29,7 +31,12 @@ __all__ = [
     "plan",
     "price_event",
     "spend_deltas",
+    "spending_keys",
 ]
+
+#: ``{(account, key): scopes}``: who a key's spend counts for beside the key itself, its member and
+#: its organisation by their ids.
+Owners: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
 
 _DAY_MS = 86_400_000
 #: An id from further ahead or behind was not minted by a gateway with a working clock, and must not
@@ -152,26 +159,41 @@ def plan(
     return result
 
 
-def spend_deltas(done: Plan) -> dict[tuple[str, str], int]:
-    """``{(account, scope): micro-USD}`` charged by the batch, in lock order.
+def spending_keys(done: Plan) -> set[tuple[str, str]]:
+    """``(account, key)`` of all events that count somewhere."""
+    return {(event.account_id, event.key_id) for event, _ in _counted(done)}
+
+
+def spend_deltas(done: Plan, owners: Owners) -> dict[tuple[str, str], int]:
+    """``{(account, scope): micro-USD}`` charged by the batch, in lock order: for each event its key
+    and the key's ``owners``, whether anybody limits them or not.
 
     Replays add nothing but are named, so that what they count in is carried to Redis again.
     """
     sums: dict[tuple[str, str], int] = {}
     for event, amount_uusd in _counted(done):
-        key = (event.account_id, event.key_id)
-        sums[key] = sums.get(key, 0) + amount_uusd
+        for scope in _scopes(event, owners):
+            key = (event.account_id, scope)
+            sums[key] = sums.get(key, 0) + amount_uusd
     return dict(sorted(sums.items()))
 
 
-def bucket_deltas(done: Plan) -> list[BucketDelta]:
-    """What each window's sub-bucket of the admission gains, in lock order; replays as above."""
+def bucket_deltas(done: Plan, owners: Owners) -> list[BucketDelta]:
+    """What each window's sub-bucket of the admission gains, in lock order; scopes and replays as
+    above.
+    """
     sums: dict[tuple[str, str, int, int], int] = {}
     for event, amount_uusd in _counted(done):
-        for number, window in enumerate(WINDOWS, 1):
-            key = (event.account_id, event.key_id, number, window.bucket(event.admitted_ms))
-            sums[key] = sums.get(key, 0) + amount_uusd
+        buckets = [(n, window.bucket(event.admitted_ms)) for n, window in enumerate(WINDOWS, 1)]
+        for scope in _scopes(event, owners):
+            for number, bucket in buckets:
+                key = (event.account_id, scope, number, bucket)
+                sums[key] = sums.get(key, 0) + amount_uusd
     return [BucketDelta(*key, amount) for key, amount in sorted(sums.items())]
+
+
+def _scopes(event: UsageEvent, owners: Owners) -> tuple[str, ...]:
+    return (event.key_id, *owners.get((event.account_id, event.key_id), ()))
 
 
 def _counted(done: Plan) -> Iterator[tuple[UsageEvent, int]]:

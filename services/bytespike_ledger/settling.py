@@ -19,6 +19,7 @@ from bytespike_ledger.settle import (
     bucket_deltas,
     plan,
     spend_deltas,
+    spending_keys,
 )
 from bytespike_ledger.store import Connection, Lock, RefusedByDatabase, connection, lock, upkeep
 from bytespike_ledger.store import settlement as store
@@ -139,4 +140,7 @@ async def _write(conn: Connection, decided: Plan, accounts: Mapping[str, Account
         await store.insert_attempts(conn, rows)
         await store.post_charges(conn, rows, accounts)
     # Replays take part: their first settlement may have died before Redis heard of it.
-    await store.add_spend(conn, spend_deltas(decided), bucket_deltas(decided), accounts)
+    owners = await store.owners_of(conn, spending_keys(decided))
+    await store.add_spend(
+        conn, spend_deltas(decided, owners), bucket_deltas(decided, owners), accounts
+    )

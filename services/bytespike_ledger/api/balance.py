@@ -1,19 +1,21 @@
-"""``GET /v1/balance``: the wallet now, holds apart, and the key's own limits."""
+"""``GET /v1/balance``: the wallet now, holds apart, and the limits of the key and its owners."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from bytespike_contracts.holds import WINDOWS, ScopeState, WindowState
+from bytespike_contracts.keys import SpendCaps
 from bytespike_ledger.accounts import keys, orgs
 from bytespike_ledger.accounts.actors import Permission
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.route import Route
 from bytespike_ledger.api.wire import Timestamp, Usd, timestamp
 from bytespike_ledger.books import Books
-from bytespike_ledger.store.keys import KeyRow
+from bytespike_ledger.carryover import key_record
 
 __all__ = ["BalanceApi"]
 
@@ -44,14 +46,19 @@ class WindowLimit(Limit, frozen=True, kw_only=True):
     resets_at: Timestamp | None
 
 
-class KeyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The asking key."""
+class OwnerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What limits all keys of an owner together; ``quota`` is for life."""
 
     id: str
-    name: str
-    hint: str
     quota: Limit
     windows: list[WindowLimit]
+
+
+class KeyLimits(OwnerLimits, frozen=True, kw_only=True):
+    """The asking key."""
+
+    name: str
+    hint: str
     expires_at: Timestamp | None
 
 
@@ -63,10 +70,14 @@ class OrgName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """``org`` is null for individuals."""
+    """``org`` is null for individuals; ``member`` and ``organisation`` are the limits of the key's
+    owners beside its own, null where they have none.
+    """
 
     balance: Wallet
     key: KeyLimits
+    member: OwnerLimits | None
+    organisation: OwnerLimits | None
     org: OrgName | None
 
 
@@ -93,7 +104,10 @@ class BalanceApi:
     async def balance(self, call: Call) -> Reply:
         actor = call.actor
         key = await keys.find_key(self.books, actor.key_id)
-        state = await self.books.projector.look(actor.account_id, actor.key_id)
+        limits = key_record(key).limits
+        state = await self.books.projector.look(
+            actor.account_id, key.id, *(limit.scope for limit in limits)
+        )
         org = None
         if key.org_id is not None:
             found = await orgs.find_org(self.books, key.org_id)
@@ -104,23 +118,39 @@ class BalanceApi:
             held_usd=Usd(state.pending_uusd),
             balance_usd=Usd(state.balance_uusd),
         )
-        return Reply(Balance(balance=wallet, key=_key_limits(key, state.scopes[0]), org=org))
+        own, *theirs = state.scopes
+        owners = {
+            limit.owner: OwnerLimits(id=limit.scope, **_limits(limit.caps, scope))
+            for limit, scope in zip(limits, theirs, strict=True)
+        }
+        return Reply(
+            Balance(
+                balance=wallet,
+                key=KeyLimits(
+                    id=key.id,
+                    name=key.name,
+                    hint=key.hint,
+                    expires_at=None if key.expires_ms is None else timestamp(key.expires_ms),
+                    **_limits(key.caps, own),
+                ),
+                member=owners.get("member"),
+                organisation=owners.get("org"),
+                org=org,
+            )
+        )
 
 
-def _key_limits(key: KeyRow, scope: ScopeState) -> KeyLimits:
-    caps = (key.caps.window_5h_uusd, key.caps.window_1d_uusd, key.caps.window_7d_uusd)
-    quota = key.caps.quota_uusd
-    return KeyLimits(
-        id=key.id,
-        name=key.name,
-        hint=key.hint,
-        quota=Limit(
-            limit_usd=_cap(quota),
+def _limits(caps: SpendCaps, scope: ScopeState) -> dict[str, Any]:
+    """``quota`` and ``windows`` of whoever has these caps."""
+    window_caps = (caps.window_5h_uusd, caps.window_1d_uusd, caps.window_7d_uusd)
+    return {
+        "quota": Limit(
+            limit_usd=_cap(caps.quota_uusd),
             used_usd=Usd(scope.spent_uusd),
             held_usd=Usd(scope.pending_uusd),
-            remaining_usd=_left(quota, scope.spent_uusd),
+            remaining_usd=_left(caps.quota_uusd, scope.spent_uusd),
         ),
-        windows=[
+        "windows": [
             WindowLimit(
                 name=window.name,
                 limit_usd=_cap(cap),
@@ -129,10 +159,9 @@ def _key_limits(key: KeyRow, scope: ScopeState) -> KeyLimits:
                 remaining_usd=_left(cap, state.settled_uusd),
                 resets_at=_reset(state),
             )
-            for window, cap, state in zip(WINDOWS, caps, scope.windows, strict=True)
+            for window, cap, state in zip(WINDOWS, window_caps, scope.windows, strict=True)
         ],
-        expires_at=None if key.expires_ms is None else timestamp(key.expires_ms),
-    )
+    }
 
 
 def _cap(cap_uusd: int) -> Usd | None:

@@ -23,6 +23,12 @@ class Finding:
     first: list[str]
 
 
+# What keys spent (``sums``) counts for the key, its member and its organisation.
+_OWNERS = """
+    left join api_keys on api_keys.account_id = sums.account_id and api_keys.id = key_id
+    cross join unnest(array[key_id, member_id, org_id]) as owner where owner is not null
+"""
+
 # Each query gives (offender, ok).
 _CHECKS = {
     "transfers_sum_to_zero": """
@@ -51,14 +57,19 @@ _CHECKS = {
             where kind = 'settle'
         ) as settled on settled.idempotency_key = 'settle:' || charged.request_id
     """,
-    "spend_equals_usage": """
-        select coalesce(scope, key_id) as offender, spent_uusd is not distinct from total as ok
-        from (select * from scope_spend where spent_uusd > 0) as counted full join (
+    "spend_equals_usage": f"""
+        with sums as (
             select account_id, key_id, sum(charge_uusd) as total
             from usage where charge_uusd > 0 group by account_id, key_id
-        ) as sums on sums.account_id = counted.account_id and key_id = scope
-    """,
-    "buckets_equal_usage": """
+        ), totals as (
+            select sums.account_id, owner, sum(total) as total from sums {_OWNERS}
+            group by sums.account_id, owner
+        )
+        select coalesce(scope, owner) as offender, spent_uusd is not distinct from total as ok
+        from (select * from scope_spend where spent_uusd > 0) as counted
+        full join totals on totals.account_id = counted.account_id and owner = scope
+    """,  # noqa: S608 - a constant
+    "buckets_equal_usage": f"""
         with windows as (
             select * from unnest($1::bigint[], $2::bigint[])
                 with ordinality as windows (width_ms, first_live, window_no)
@@ -71,14 +82,17 @@ _CHECKS = {
             from usage, windows
             where charge_uusd > 0 and admitted_ms / width_ms >= first_live
             group by account_id, key_id, window_no, admitted_ms / width_ms
+        ), totals as (
+            select sums.account_id, owner, window_no, bucket, sum(total) as total
+            from sums {_OWNERS} group by sums.account_id, owner, window_no, bucket
         )
-        select concat_ws(':', coalesce(scope, key_id), coalesce(live.window_no, sums.window_no),
-                         coalesce(live.bucket, sums.bucket)) as offender,
+        select concat_ws(':', coalesce(scope, owner), coalesce(live.window_no, totals.window_no),
+                         coalesce(live.bucket, totals.bucket)) as offender,
                settled_uusd is not distinct from total as ok
-        from live full join sums
-          on sums.account_id = live.account_id and key_id = scope
-         and sums.window_no = live.window_no and sums.bucket = live.bucket
-    """,
+        from live full join totals
+          on totals.account_id = live.account_id and owner = scope
+         and totals.window_no = live.window_no and totals.bucket = live.bucket
+    """,  # noqa: S608 - a constant
 }
 
 

@@ -7,7 +7,7 @@ read after taking it stays true until the commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bytespike_contracts.money import TokenUsage
 from bytespike_ledger.settle import BucketDelta, PricedEvent, Settled
@@ -20,6 +20,7 @@ __all__ = [
     "insert_usage",
     "known_fingerprints",
     "lock_balances",
+    "owners_of",
     "post_charges",
 ]
 
@@ -102,6 +103,24 @@ async def post_charges(
     for row in rows:
         account = accounts[row["account_id"]]
         account.balance_uusd, account.version = row["posted_uusd"], row["version"]
+
+
+async def owners_of(
+    conn: Connection, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The member and the organisation, as far as there are any, of ``(account, key)`` pairs. What a
+    key belongs to never changes, so no lock is needed.
+    """
+    if not keys:
+        return {}
+    rows = await conn.fetch(
+        "select account_id, id, member_id, org_id from api_keys where id = any($1::text[])",
+        list({key_id for _, key_id in keys}),
+    )
+    return {
+        (row["account_id"], row["id"]): tuple(filter(None, (row["member_id"], row["org_id"])))
+        for row in rows
+    }
 
 
 async def add_spend(

@@ -31,13 +31,15 @@ class AccountSettled:
 async def whole_accounts(
     conn: Connection, account_ids: Sequence[str], *, now_ms: int
 ) -> list[AccountSettled]:
-    """State of accounts with all their scopes (every key is one, also if it never spent) and every
-    bucket still inside its window.
+    """State of accounts with all their scopes (every key, every member and the organisation is one,
+    also if it never spent) and every bucket still inside its window.
     """
     accounts = await _balances(conn, account_ids)
     spend = await conn.fetch(
         """select account_id, scope, max(spent_uusd) as spent_uusd from (
                select account_id, id as scope, 0 as spent_uusd from api_keys
+               union all select account_id, id, 0 from members
+               union all select account_id, id, 0 from orgs
                union all select account_id, scope, spent_uusd from scope_spend
            ) as scopes
            where account_id = any($1::text[]) group by account_id, scope""",

@@ -7,6 +7,7 @@ from datetime import date
 import msgspec
 import pytest
 
+from bytespike_contracts.holds import WINDOWS
 from bytespike_contracts.ids import mint_id
 from bytespike_contracts.money import Rates, TokenUsage
 from bytespike_contracts.settlement import Outcome
@@ -21,6 +22,7 @@ from bytespike_ledger.settle import (
     plan,
     price_event,
     spend_deltas,
+    spending_keys,
 )
 
 NOW_MS = 1_795_420_800_000  # 2026-11-23, 08:00 UTC
@@ -139,8 +141,8 @@ def test_spend_and_buckets_are_summed_by_where_they_count() -> None:
         Settled(priced(4, 0, key_id="key_2"), 0, 0),
     ]
     done = Plan(settled=settled)
-    assert spend_deltas(done) == {("acct_1", "key_1"): 22}
-    found = {(d.window_no, d.bucket): d.amount_uusd for d in bucket_deltas(done)}
+    assert spend_deltas(done, {}) == {("acct_1", "key_1"): 22}
+    found = {(d.window_no, d.bucket): d.amount_uusd for d in bucket_deltas(done, {})}
     assert found == {
         (1, NOW_MS // 300_000): 15,
         (1, earlier_ms // 300_000): 7,
@@ -151,13 +153,52 @@ def test_spend_and_buckets_are_summed_by_where_they_count() -> None:
     }
 
 
+def test_what_a_key_spends_counts_for_its_owners_too() -> None:
+    done = Plan(
+        settled=[
+            Settled(priced(1), 10, 0),
+            Settled(priced(2, key_id="key_2"), 5, 0),
+            Settled(priced(3, key_id="key_3"), 3, 0),
+            Settled(priced(4, account_id="acct_2"), 2, 0),
+        ],
+        replayed=[priced(5, key_id="key_4")],
+    )
+    assert spending_keys(done) == {
+        *(("acct_1", f"key_{number}") for number in (1, 2, 3, 4)),
+        ("acct_2", "key_1"),
+    }
+    owners = {
+        ("acct_1", "key_1"): ("mem_1", "org_1"),
+        ("acct_1", "key_2"): ("mem_1", "org_1"),
+        ("acct_1", "key_3"): ("org_1",),
+        ("acct_1", "key_4"): ("mem_2", "org_1"),
+    }
+    sums = {
+        ("acct_1", "key_1"): 10,
+        ("acct_1", "key_2"): 5,
+        ("acct_1", "key_3"): 3,
+        ("acct_1", "key_4"): 0,
+        ("acct_1", "mem_1"): 15,
+        ("acct_1", "mem_2"): 0,
+        ("acct_1", "org_1"): 18,
+        ("acct_2", "key_1"): 2,
+    }
+    assert spend_deltas(done, owners) == sums
+    buckets = bucket_deltas(done, owners)
+    assert len(buckets) == 3 * len(sums)
+    for number, window in enumerate(WINDOWS, 1):
+        found = {(d.account_id, d.scope): d for d in buckets if d.window_no == number}
+        assert {scope: delta.amount_uusd for scope, delta in found.items()} == sums
+        assert {delta.bucket for delta in found.values()} == {window.bucket(NOW_MS)}
+
+
 def test_replays_add_nothing_but_are_named() -> None:
     done = Plan(
         settled=[Settled(priced(1), 10, 0)],
         replayed=[priced(2, key_id="key_2"), priced(3, 0, key_id="key_3")],
     )
-    assert spend_deltas(done) == {("acct_1", "key_1"): 10, ("acct_1", "key_2"): 0}
-    assert [(d.scope, d.amount_uusd) for d in bucket_deltas(done)] == [
+    assert spend_deltas(done, {}) == {("acct_1", "key_1"): 10, ("acct_1", "key_2"): 0}
+    assert [(d.scope, d.amount_uusd) for d in bucket_deltas(done, {})] == [
         ("key_1", 10),
         ("key_1", 10),
         ("key_1", 10),
