@@ -92,6 +92,7 @@ async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
             prices=PriceBook(pool),
             metrics=LedgerMetrics(registry),
             sealer=sealer,
+            usage_retention_days=settings.usage_retention_days,
         )
         health.add("redis", books.projector.ping)
         parts = _wire(settings, books, bus, pull, Mirror(pipe))

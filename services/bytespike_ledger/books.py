@@ -15,6 +15,7 @@ from bytespike_ledger.metrics import LedgerMetrics
 from bytespike_ledger.prices import PriceBook
 from bytespike_ledger.projection import Projector
 from bytespike_ledger.sealing import Sealer
+from bytespike_ledger.settle import USAGE_RETENTION_DAYS
 from bytespike_ledger.store import Pool
 
 __all__ = ["Books", "wall_clock_ms"]
@@ -37,6 +38,7 @@ class Books:
     metrics: LedgerMetrics
     now_ms: Callable[[], int] = wall_clock_ms
     sealer: Sealer = field(default_factory=lambda: Sealer({}))
+    usage_retention_days: int = USAGE_RETENTION_DAYS
 
     def mint(self, prefix: str) -> str:
         """A new id of the given kind."""

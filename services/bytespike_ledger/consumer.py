@@ -140,7 +140,12 @@ class Consumer:
                 delivery.deferred = True
             return None
         try:
-            priced = price_event(event, rates, self._books.now_ms())
+            priced = price_event(
+                event,
+                rates,
+                self._books.now_ms(),
+                retention_days=self._books.usage_retention_days,
+            )
         except Rejected as rejected:
             delivery.refused.append((event, rejected.reason))
             return None

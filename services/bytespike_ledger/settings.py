@@ -32,6 +32,11 @@ class LedgerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
     postgres_pool: Annotated[
         int, Meta(ge=4, le=100, description="most Postgres connections of this process")
     ] = 10
+    # A year and the month it takes to argue about its last bill. Below five weeks the audit could
+    # not hold the widest spend window against rows, and a spool found late would be no use.
+    usage_retention_days: Annotated[
+        int, Meta(ge=35, le=3650, description="days that rows of single requests are kept")
+    ] = 400
     audit_interval_s: Annotated[
         float, Meta(ge=1, description="pause between two audits of the books")
     ] = 60.0

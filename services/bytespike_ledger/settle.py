@@ -20,6 +20,7 @@ from bytespike_contracts.settlement import charge
 from bytespike_contracts.usage import UsageEvent, fingerprint
 
 __all__ = [
+    "USAGE_RETENTION_DAYS",
     "BucketDelta",
     "Owners",
     "ParkReason",
@@ -39,10 +40,11 @@ __all__ = [
 Owners: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
 
 _DAY_MS = 86_400_000
-#: An id from further ahead or behind was not minted by a gateway with a working clock, and must not
-#: make us create partitions for it. A year back leaves room for the oldest spool file.
+#: An id from further ahead was not minted by a gateway with a working clock, and must not make us
+#: create partitions for it.
 _MAX_AHEAD_MS = 2 * _DAY_MS
-_MAX_BEHIND_MS = 366 * _DAY_MS
+#: How long rows of usage are kept, unless a setting says otherwise.
+USAGE_RETENTION_DAYS = 400
 
 
 class ParkReason(StrEnum):
@@ -51,6 +53,8 @@ class ParkReason(StrEnum):
     UNDECODABLE = "undecodable"
     CONTRADICTION = "contradiction"
     IMPLAUSIBLE_ID = "implausible_id"
+    #: From days whose rows are gone: whether it was settled then cannot be seen any more.
+    PAST_RETENTION = "past_retention"
     UNKNOWN_PRICE = "unknown_price"
     UNKNOWN_ACCOUNT = "unknown_account"
     OTHER_CONTENT = "other_content"
@@ -73,6 +77,7 @@ class PricedEvent:
     fingerprint: bytes
     day: date
     price_uusd: int
+    rates: Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +109,19 @@ class BucketDelta:
     amount_uusd: int
 
 
-def price_event(event: UsageEvent, rates: Rates, now_ms: int) -> PricedEvent:
+def price_event(
+    event: UsageEvent, rates: Rates, now_ms: int, *, retention_days: int = USAGE_RETENTION_DAYS
+) -> PricedEvent:
     """Price an event by the ledger's own table. Raises :class:`Rejected` if it cannot be true."""
     try:
         minted_ms = request_time_ms(event.request_id)
     except ValueError as error:
         raise Rejected(ParkReason.IMPLAUSIBLE_ID, str(error)) from error
-    if not now_ms - _MAX_BEHIND_MS <= minted_ms <= now_ms + _MAX_AHEAD_MS:
+    if minted_ms > now_ms + _MAX_AHEAD_MS:
         raise Rejected(ParkReason.IMPLAUSIBLE_ID, "the time in the request id cannot be")
+    # A day earlier than the rows go, so that a clock that is slow finds them still there.
+    if minted_ms // _DAY_MS <= now_ms // _DAY_MS - retention_days + 1:
+        raise Rejected(ParkReason.PAST_RETENTION, "usage of that day is not kept any more")
     try:
         price_uusd = charge(event.outcome, event.usage, rates)
     except ValueError as error:
@@ -121,6 +131,7 @@ def price_event(event: UsageEvent, rates: Rates, now_ms: int) -> PricedEvent:
         fingerprint=fingerprint(event),
         day=datetime.fromtimestamp(minted_ms // 1000, UTC).date(),
         price_uusd=price_uusd,
+        rates=rates,
     )
 
 

@@ -23,6 +23,7 @@ from bytespike_ledger.settle import (
 )
 from bytespike_ledger.store import Connection, Lock, RefusedByDatabase, connection, lock, upkeep
 from bytespike_ledger.store import settlement as store
+from bytespike_ledger.store.rollups import add_rollups
 from bytespike_ledger.store.state import AccountSettled
 
 __all__ = ["Refusal", "Settler"]
@@ -139,6 +140,7 @@ async def _write(conn: Connection, decided: Plan, accounts: Mapping[str, Account
             raise _Overtaken
         await store.insert_attempts(conn, rows)
         await store.post_charges(conn, rows, accounts)
+        await add_rollups(conn, rows)
     # Replays take part: their first settlement may have died before Redis heard of it.
     owners = await store.owners_of(conn, spending_keys(decided))
     await store.add_spend(

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from bytespike_contracts.ids import request_time_ms
 from bytespike_ledger.books import Books
 from bytespike_ledger.mirror import Mirror
+from bytespike_ledger.retention import drop_old_days
 from bytespike_ledger.store import Connection, Lock, connection, lock, state, try_lock, upkeep
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.unavailable import Unavailable
@@ -119,11 +120,14 @@ class Sweeper:
             await self._let_go(conn, overdue, settled=False)
 
     async def sweep_tables(self, conn: Connection) -> None:
-        """Partitions for the days to come; buckets that no window can see any more."""
+        """Partitions for the days to come, and of days gone by; buckets that no window can see any
+        more.
+        """
         now_ms = self._books.now_ms()
         today = datetime.fromtimestamp(now_ms // 1000, UTC).date()
         for ahead in range(_DAYS_AHEAD + 1):
             await upkeep.ensure_day(conn, today + timedelta(days=ahead))
+        await drop_old_days(self._books, conn)
         await upkeep.forget_old_buckets(
             conn, older_than_ms=now_ms - _BUCKET_RETENTION_MS, limit=_BUCKETS_PER_SWEEP
         )

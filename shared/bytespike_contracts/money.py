@@ -10,7 +10,7 @@ inputs do.
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import NamedTuple, NewType
 
 import msgspec
 
@@ -18,6 +18,7 @@ __all__ = [
     "MAX_UUSD",
     "UNLIMITED",
     "UUSD_PER_USD",
+    "CostParts",
     "MicroUsd",
     "Rates",
     "TokenUsage",
@@ -25,6 +26,7 @@ __all__ = [
     "parse_ppm",
     "parse_usd",
     "price",
+    "split_charge",
 ]
 
 MicroUsd = NewType("MicroUsd", int)
@@ -88,23 +90,63 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     multiplier_ppm: int = PPM
 
 
+class CostParts(NamedTuple):
+    """A charge by what it was for, in micro-USD; the parts sum to the charge."""
+
+    input_uusd: int
+    cache_write_uusd: int
+    cache_read_uusd: int
+    output_uusd: int
+    web_search_uusd: int
+
+
+NO_COST = CostParts(0, 0, 0, 0, 0)
+
+
 def price(usage: TokenUsage, rates: Rates) -> MicroUsd:
     """The cost of ``usage`` at ``rates`` in whole micro-USD, rounded half-up once.
 
     Everything is brought to one denominator (a million tokens x a million ppm) before the single
     division, so no intermediate value is ever rounded.
     """
-    per_mtok = (
-        usage.input_tokens * rates.input_uusd
-        + usage.cache_write_5m_tokens * rates.cache_write_5m_uusd
-        + usage.cache_write_1h_tokens * rates.cache_write_1h_uusd
-        + usage.cache_read_tokens * rates.cache_read_uusd
-        + usage.output_tokens * rates.output_uusd
-        + usage.web_searches * rates.web_search_uusd * (TOKENS_PER_RATE // USES_PER_RATE)
-    )
-    numerator = per_mtok * rates.multiplier_ppm
+    numerator = sum(_numerators(usage, rates)) * rates.multiplier_ppm
     denominator = TOKENS_PER_RATE * PPM
     return MicroUsd((2 * numerator + denominator) // (2 * denominator))
+
+
+def split_charge(charge_uusd: int, usage: TokenUsage, rates: Rates) -> CostParts:
+    """What of a charge was for which kind of token; the parts sum to the charge.
+
+    ``charge_uusd`` may be less than the price (a balance that did not cover it): it is shared out
+    in proportion, and the micro-dollars lost to rounding go to the largest remainders, the first
+    kind where they are equal. Nothing is ever put down to a kind that cost nothing. Raises
+    ``ValueError`` for a charge on usage that costs nothing.
+    """
+    if charge_uusd == 0:
+        return NO_COST
+    weights = _numerators(usage, rates)
+    total = sum(weights)
+    if total == 0 or charge_uusd < 0:
+        raise ValueError("a charge needs usage with a price")
+    shares = [divmod(charge_uusd * weight, total) for weight in weights]
+    parts = [whole for whole, _ in shares]
+    for kind in sorted(range(len(shares)), key=lambda kind: -shares[kind][1])[
+        : charge_uusd - sum(parts)
+    ]:
+        parts[kind] += 1
+    return CostParts(*parts)
+
+
+def _numerators(usage: TokenUsage, rates: Rates) -> tuple[int, int, int, int, int]:
+    """Tokens times rate of each kind in the order of :class:`CostParts`, multiplier left out."""
+    return (
+        usage.input_tokens * rates.input_uusd,
+        usage.cache_write_5m_tokens * rates.cache_write_5m_uusd
+        + usage.cache_write_1h_tokens * rates.cache_write_1h_uusd,
+        usage.cache_read_tokens * rates.cache_read_uusd,
+        usage.output_tokens * rates.output_uusd,
+        usage.web_searches * rates.web_search_uusd * (TOKENS_PER_RATE // USES_PER_RATE),
+    )
 
 
 def format_usd(amount_uusd: int) -> str:

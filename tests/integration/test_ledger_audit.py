@@ -38,6 +38,7 @@ POSTGRES = {
         "transfers_sum_to_zero",
         "balances_equal_entries",
         "charges_equal_settlements",
+        "usage_days_equal_settlements",
     },
     "delete from entries where account_id <> $1 and amount_uusd = 70": {"transfers_sum_to_zero"},
     "update balances set posted_uusd = 931 where account_id = $1": {
@@ -52,14 +53,25 @@ POSTGRES = {
     },
     "update usage set charge_uusd = 60 where account_id = $1": {
         "charges_equal_settlements",
-        "spend_equals_usage",
+        "usage_days_equal_usage",
         "buckets_equal_usage",
     },
     "delete from usage where account_id = $1": {
         "charges_equal_settlements",
-        "spend_equals_usage",
+        "usage_days_equal_usage",
         "buckets_equal_usage",
     },
+    "delete from usage_days where account_id = $1": {
+        "spend_equals_usage",
+        "usage_days_equal_hours",
+        "usage_days_equal_usage",
+        "usage_days_equal_settlements",
+    },
+    "update usage_days set output_tokens = 8 where account_id = $1": {
+        "usage_days_equal_hours",
+        "usage_days_equal_usage",
+    },
+    "update usage_hours set calls = 2 where account_id = $1": {"usage_days_equal_hours"},
     "update scope_spend set spent_uusd = 1 where account_id = $1": {
         "spend_equals_usage",
         "redis_equals_postgres",

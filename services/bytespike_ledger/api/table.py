@@ -8,9 +8,11 @@ from bytespike_ledger.api.balance import BalanceApi
 from bytespike_ledger.api.keys import KeyApi
 from bytespike_ledger.api.office import OfficeApi
 from bytespike_ledger.api.orgs import OrgApi
+from bytespike_ledger.api.reconciliation import ReconciliationApi
 from bytespike_ledger.api.reference import ReferenceApi
 from bytespike_ledger.api.route import Route
 from bytespike_ledger.api.usage import UsageApi
+from bytespike_ledger.api.usage_summary import UsageSummaryApi
 from bytespike_ledger.api.wallets import WalletApi
 from bytespike_ledger.audit import AuditReport
 from bytespike_ledger.books import Books
@@ -30,6 +32,8 @@ def all_routes(
     routes = [
         *BalanceApi(books=books).routes(),
         *UsageApi(books=books).routes(),
+        *UsageSummaryApi(books=books).routes(),
+        *ReconciliationApi(books=books).routes(),
         *OrgApi(books=books).routes(),
         *KeyApi(books=books, catalogue=catalogue).routes(),
         *WalletApi(books=books).routes(),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bytespike_contracts.holds import WINDOWS
 from bytespike_ledger.store import Connection
+from bytespike_ledger.store.rollups import rollup_checks
 
 __all__ = ["Finding", "postgres_findings", "snapshot"]
 
@@ -49,18 +50,21 @@ _CHECKS = {
         select coalesce(charged.request_id, substr(settled.idempotency_key, 8)) as offender,
                charged.account_id is not distinct from settled.account_id
                and charged.charge_uusd is not distinct from -settled.amount_uusd as ok
-        from (select * from usage where charge_uusd > 0) as charged
+        from (
+            select * from usage, usage_retention where charge_uusd > 0 and day >= first_day
+        ) as charged
         full join (
             select idempotency_key, transfers.account_id, amount_uusd
             from transfers join entries on entries.transfer_id = transfers.id
                                        and entries.account_id = transfers.account_id
-            where kind = 'settle'
+            cross join usage_retention
+            where kind = 'settle' and right(idempotency_key, 26) collate "C" >= first_ulid
         ) as settled on settled.idempotency_key = 'settle:' || charged.request_id
     """,
     "spend_equals_usage": f"""
         with sums as (
             select account_id, key_id, sum(charge_uusd) as total
-            from usage where charge_uusd > 0 group by account_id, key_id
+            from usage_days where charge_uusd > 0 group by account_id, key_id
         ), totals as (
             select sums.account_id, owner, sum(total) as total from sums {_OWNERS}
             group by sums.account_id, owner
@@ -93,6 +97,7 @@ _CHECKS = {
           on totals.account_id = live.account_id and owner = scope
          and totals.window_no = live.window_no and totals.bucket = live.bucket
     """,  # noqa: S608 - a constant
+    **rollup_checks(),
 }
 
 
@@ -118,5 +123,9 @@ async def postgres_findings(conn: Connection, *, now_ms: int) -> list[Finding]:
 
 
 async def snapshot(conn: Connection) -> None:
-    """Make the transaction just begun read one moment of the books, and nothing but read."""
+    """Make the transaction just begun read one moment of the books, and nothing but read.
+
+    Days of usage that go in this moment are waited for or wait: see ``retention``.
+    """
     await conn.execute("set transaction isolation level repeatable read, read only")
+    await conn.execute("lock table usage in access share mode")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bytespike_contracts.money import Rates
 from bytespike_ledger.store import Connection
 
-__all__ = ["insert_revision", "revision_table"]
+__all__ = ["insert_revision", "read_rates", "revision_table"]
 
 _COLUMNS = (
     "input_uusd",
@@ -49,3 +49,15 @@ async def revision_table(conn: Connection, revision: str) -> dict[tuple[str, str
 
 def _casts(first: int) -> str:
     return ", ".join(f"${number}::bigint[]" for number in range(first, first + len(_COLUMNS)))
+
+
+async def read_rates(conn: Connection, revision: str, *, group: str, model: str) -> Rates | None:
+    """What a model cost in a group by a revision, or None."""
+    row = await conn.fetchrow(
+        f"""select {", ".join(_COLUMNS)} from price_revisions
+            where revision = $1 and routing_group = $2 and model = $3""",  # noqa: S608 - constants
+        revision,
+        group,
+        model,
+    )
+    return None if row is None else Rates(**row)

@@ -71,7 +71,6 @@ def test_an_event_is_priced_by_the_rates_given_and_not_by_its_own_word() -> None
     [
         "req_1",
         "",
-        mint_id("req", NOW_MS - 400 * 86_400_000, bytes(10)),
         mint_id("req", NOW_MS + 3 * 86_400_000, bytes(10)),
         mint_id("req", 2**48 - 1, bytes(10)),
     ],
@@ -80,6 +79,18 @@ def test_an_id_no_gateway_can_have_minted_is_rejected(request_id: str) -> None:
     with pytest.raises(Rejected) as rejected:
         priced(1, request_id=request_id)
     assert rejected.value.reason is ParkReason.IMPLAUSIBLE_ID
+
+
+def test_what_may_have_been_settled_and_forgotten_is_rejected() -> None:
+    day_ms = 86_400_000
+    kept, gone = (
+        event(1, request_id=mint_id("req", (NOW_MS // day_ms - back) * day_ms, bytes(10)))
+        for back in (33, 34)
+    )
+    assert price_event(kept, RATES, NOW_MS, retention_days=35).price_uusd == 10
+    with pytest.raises(Rejected) as rejected:
+        price_event(gone, RATES, NOW_MS, retention_days=35)
+    assert rejected.value.reason is ParkReason.PAST_RETENTION
 
 
 def test_a_success_without_usage_is_rejected() -> None:

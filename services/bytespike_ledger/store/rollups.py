@@ -1,0 +1,176 @@
+"""Sums of usage: added to in the settlement transaction, read by whoever asks "how much"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bytespike_ledger.rollups import DAY_MS, Place, Sums, by_day, by_hour
+from bytespike_ledger.settle import Settled
+from bytespike_ledger.store import Connection, Row
+
+__all__ = ["SummaryFilter", "add_rollups", "read_summary", "summary_statement"]
+
+_KEY = ("account_id", "{at}", "key_id", "model")
+
+
+async def add_rollups(conn: Connection, settled: Sequence[Settled]) -> None:
+    """Add what a batch settled to the sums of its hours and days.
+
+    Call it while the accounts' balance rows are locked: no other settlement can then want the same
+    rows.
+    """
+    hours = by_hour(settled)
+    if hours:
+        await _add(conn, _ADD_TO_HOURS, hours)
+        await _add(conn, _ADD_TO_DAYS, by_day(hours))
+
+
+async def _add(conn: Connection, statement: str, sums: Mapping[Place, Sums]) -> None:
+    await conn.execute(
+        statement, *zip(*((*place, *added) for place, added in sums.items()), strict=True)
+    )
+
+
+def _upsert(table: str, at: str) -> str:
+    key = ", ".join(_KEY).format(at=at)
+    columns = Sums._fields
+    casts = ["text[]", "bigint[]", "text[]", "text[]", *["bigint[]"] * len(columns)]
+    values = ", ".join(f"${number}::{cast}" for number, cast in enumerate(casts, 1))
+    added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in columns)
+    # Table and columns are constants.
+    return f"""insert into {table} ({key}, {", ".join(columns)})
+               select * from unnest({values})
+               on conflict ({key}) do update set {added}"""  # noqa: S608
+
+
+_ADD_TO_HOURS = _upsert("usage_hours", "hour_ms")
+_ADD_TO_DAYS = _upsert("usage_days", "day_ms")
+
+#: How sums may be told apart, as columns of the sums.
+_DIMENSIONS = {"day": "at_ms - at_ms % 86400000", "hour": "at_ms", "model": "model"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryFilter:
+    """Which sums of an account: of some keys (None = all), optionally of one model, in whole hours
+    from ``since_ms`` up to and without ``until_ms``; told apart by ``group_by`` (``day``, ``hour``,
+    ``model``, ``key_id``).
+    """
+
+    account_id: str
+    key_ids: Sequence[str] | None
+    since_ms: int
+    until_ms: int
+    group_by: Sequence[str]
+    model: str | None = None
+
+
+async def read_summary(
+    conn: Connection, wanted: SummaryFilter, *, limit: int
+) -> Sequence[Mapping[str, Any]]:
+    """Up to ``limit`` sums in order of their groups: columns of :class:`Sums`, of ``group_by``."""
+    statement, values = summary_statement(wanted, limit=limit)
+    rows: list[Row] = await conn.fetch(statement, *values)
+    return rows
+
+
+def summary_statement(wanted: SummaryFilter, *, limit: int) -> tuple[str, list[object]]:
+    """The query and its values: whole days from the days, the edges (and hours) from the hours."""
+    values: list[object] = [wanted.account_id, wanted.since_ms, wanted.until_ms, limit]
+    conditions = ["account_id = $1"]
+    for condition, value in (
+        ("model = ${}", wanted.model),
+        ("key_id = any(${}::text[])", wanted.key_ids),
+    ):
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(len(values)))
+    parts = []
+    first_day_ms = -(-wanted.since_ms // DAY_MS) * DAY_MS
+    end_day_ms = wanted.until_ms // DAY_MS * DAY_MS
+    if "hour" in wanted.group_by or first_day_ms >= end_day_ms:
+        parts.append(_part("usage_hours", "hour_ms", conditions, "$2", "$3"))
+    else:
+        values += [first_day_ms, end_day_ms]
+        first, end = f"${len(values) - 1}", f"${len(values)}"
+        parts.append(_part("usage_days", "day_ms", conditions, first, end))
+        parts.append(_part("usage_hours", "hour_ms", conditions, "$2", first))
+        parts.append(_part("usage_hours", "hour_ms", conditions, end, "$3"))
+    named = [f"{_DIMENSIONS.get(name, name)} as {name}" for name in wanted.group_by]
+    sums = [f"sum({name})::bigint as {name}" for name in Sums._fields]
+    places = ", ".join(str(place) for place in range(1, len(named) + 1))
+    return (
+        f"select {', '.join([*named, *sums])} from ({' union all '.join(parts)}) as found"  # noqa: S608
+        + (f" group by {places} order by {places}" if places else " having count(*) > 0")
+        + " limit $4",
+        values,
+    )
+
+
+def _part(table: str, at: str, conditions: Sequence[str], since: str, until: str) -> str:
+    # Tables and conditions are the constants above with numbers of parameters.
+    where = " and ".join([*conditions, f"{at} >= {since}", f"{at} < {until}"])
+    columns = ", ".join([f"{at} as at_ms", "key_id", "model", *Sums._fields])
+    return f"select {columns} from {table} where {where}"  # noqa: S608
+
+
+def rollup_checks() -> dict[str, str]:
+    """The audit's questions about sums, by name. Each gives (offender, ok).
+
+    Rows are compared from the day after the first that is kept on: what was admitted on the first
+    may have had its id from the day before, and be gone.
+    """
+    of_hours = ", ".join(f"sum({name}) as {name}" for name in Sums._fields)
+    same = "({}) is not distinct from ({})"
+    days = ", ".join(f"usage_days.{name}" for name in Sums._fields)
+    hours = ", ".join(f"hours.{name}" for name in Sums._fields)
+    counted = Sums._fields[: Sums._fields.index("charge_uusd") + 1]
+    tokens = ", ".join(f"coalesce(sum({_OF_ROWS.get(name, name)}), 0)" for name in counted[1:7])
+    return {
+        "usage_days_equal_hours": f"""
+            select concat_ws(':', account_id, day_ms, key_id, model) as offender,
+                   {same.format(days, hours)} as ok
+            from usage_days full join (
+                select account_id, hour_ms - hour_ms % 86400000 as day_ms, key_id, model,
+                       {of_hours}
+                from usage_hours group by 1, 2, 3, 4
+            ) as hours using (account_id, day_ms, key_id, model)
+        """,  # noqa: S608 - constants
+        "usage_days_equal_usage": f"""
+            with kept as (
+                select extract(epoch from greatest(first_day, date '1970-01-01') + 1)::bigint * 1000
+                           as since_ms, first_day
+                from usage_retention
+            ), listed as (
+                select account_id, admitted_ms - admitted_ms % 86400000 as day_ms, key_id, model,
+                       count(*), {tokens}, sum(charge_uusd)
+                from usage, kept
+                where outcome <> 'failed' and day >= first_day and admitted_ms >= since_ms
+                group by 1, 2, 3, 4
+            ), summed as (
+                select account_id, day_ms, key_id, model, {", ".join(counted)}
+                from usage_days, kept where day_ms >= since_ms
+            )
+            select concat_ws(':', account_id, day_ms, key_id, model) as offender, false as ok
+            from ((table listed except table summed) union all
+                  (table summed except table listed)) as different
+            union all select '', true from summed
+        """,  # noqa: S608 - constants
+        "usage_days_equal_settlements": """
+            select coalesce(days.account_id, settled.account_id) as offender,
+                   coalesce(days.total, 0) = coalesce(settled.total, 0) as ok
+            from (
+                select account_id, sum(charge_uusd) as total from usage_days group by 1
+            ) as days full join (
+                select transfers.account_id, -sum(amount_uusd) as total
+                from transfers join entries on entries.transfer_id = transfers.id
+                                           and entries.account_id = transfers.account_id
+                where kind = 'settle' group by 1
+            ) as settled using (account_id)
+        """,
+    }
+
+
+_OF_ROWS = {"cache_write_tokens": "cache_write_5m_tokens + cache_write_1h_tokens"}
