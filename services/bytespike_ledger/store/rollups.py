@@ -69,11 +69,11 @@ class SummaryFilter:
 
 async def read_summary(
     conn: Connection, wanted: SummaryFilter, *, limit: int
-) -> Sequence[Mapping[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """Up to ``limit`` sums in order of their groups: columns of :class:`Sums`, of ``group_by``."""
     statement, values = summary_statement(wanted, limit=limit)
     rows: list[Row] = await conn.fetch(statement, *values)
-    return rows
+    return [dict(row) for row in rows]
 
 
 def summary_statement(wanted: SummaryFilter, *, limit: int) -> tuple[str, list[object]]:
