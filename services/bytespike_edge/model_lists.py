@@ -13,8 +13,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from bytespike_contracts.catalogue import Catalogue, Dialect, Model
+from bytespike_contracts.catalogue import Catalogue, Model
 from bytespike_contracts.errors import ErrorCode, GatewayError
+from bytespike_contracts.protocols_offered import ALWAYS_CAPABLE, protocols_offered
 from bytespike_edge.model_access import permitted_model
 from bytespike_protocols import ir
 
@@ -27,16 +28,7 @@ Query = Mapping[str, Sequence[str]]
 _ANTHROPIC_PAGE, _ANTHROPIC_PAGE_LIMIT = 20, 1000
 _GEMINI_PAGE, _GEMINI_PAGE_LIMIT = 50, 1000
 
-#: What every text model can do; the catalogue does not repeat it.
-_ALWAYS = ("text", "streaming")
 _INPUTS = {"vision": "image", "audio": "audio", "video": "video"}
-_PRICING_URL = "/api/pricing"
-_PROTOCOLS: Mapping[Dialect, str] = {
-    "anthropic": "anthropic_messages",
-    "openai_chat": "openai_chat_completions",
-    "openai_responses": "openai_responses",
-    "gemini": "gemini_generate_content",
-}
 _GEMINI_METHODS = ("generateContent", "streamGenerateContent", "countTokens")
 #: Two words for one vendor: the cloud it sells through, and itself.
 _VENDOR_WORDS = {"volcengine": "bytedance"}
@@ -93,15 +85,8 @@ class _Offered:
         self._group = group
 
     def protocols(self, model: Model) -> list[str]:
-        """``protocol:native`` or ``protocol:translated``; empty = it cannot be called."""
-        channels = self._catalogue.channels_for(self._group, model.id)
-        if model.price is None or not channels:
-            return []
-        native = {channel.dialect for channel in channels}
-        return [
-            f"{word}:{'native' if dialect in native else 'translated'}"
-            for dialect, word in _PROTOCOLS.items()
-        ]
+        """See :func:`protocols_offered`."""
+        return protocols_offered(self._catalogue, self._group, model)
 
 
 def _openai_list(models: list[Model], offered: _Offered, query: Query) -> Shown:
@@ -110,7 +95,7 @@ def _openai_list(models: list[Model], offered: _Offered, query: Query) -> Shown:
     data = [
         _openai_item(model, offered)
         for model in models
-        if all(word in (*_ALWAYS, *model.capabilities) for word in wanted)
+        if all(word in (*ALWAYS_CAPABLE, *model.capabilities) for word in wanted)
         and (not vendors or model.vendor in vendors)
     ]
     return {"object": "list", "data": data}
@@ -125,7 +110,7 @@ def _openai_item(model: Model, offered: _Offered) -> Shown:
         "owned_by": model.vendor,
         "family": model.family,
         "display_name": _display_name(model),
-        "capabilities": [*_ALWAYS, *model.capabilities],
+        "capabilities": [*ALWAYS_CAPABLE, *model.capabilities],
         "context_window": model.context_window,
         "max_output_tokens": model.max_output_tokens,
         "input_modalities": [
@@ -134,7 +119,7 @@ def _openai_item(model: Model, offered: _Offered) -> Shown:
         ],
         "output_modalities": ["text"],
         "protocols": offered.protocols(model),
-        "pricing_url": _PRICING_URL,
+        "pricing_url": f"/api/pricing/{model.id}",
     }
 
 

@@ -1,4 +1,4 @@
-"""Carrying changes that no usage event brings to Redis: keys, new accounts, top-ups.
+"""Carrying changes that no usage event brings to Redis: keys, new accounts, top-ups, channels.
 
 Each change commits together with a mark that Redis does not have it yet. Normally it is carried
 over by the request that made it; if that process dies or Redis is away, the loop here does it
@@ -13,10 +13,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bytespike_contracts.channel_states import ChannelState
 from bytespike_contracts.keys import KeyRecord, Scope, SpendCaps, SpendLimit
 from bytespike_ledger.books import Books
 from bytespike_ledger.store import Connection, Lock, connection, lock, state
+from bytespike_ledger.store import channels as channel_store
 from bytespike_ledger.store import keys as key_store
+from bytespike_ledger.store.channels import ChannelRow
 from bytespike_ledger.store.keys import KeyRow
 from bytespike_runtime.kv import KvUnavailable
 from bytespike_runtime.logs import get_logger
@@ -24,10 +27,12 @@ from bytespike_runtime.unavailable import Unavailable
 
 __all__ = [
     "carry_account",
+    "carry_channel",
     "carry_due",
     "carry_key",
     "carry_keys",
     "carry_limits",
+    "channel_state",
     "keep_carrying",
     "key_record",
     "load_key",
@@ -86,6 +91,21 @@ async def carry_keys(books: Books, rows: Sequence[KeyRow]) -> None:
         await carry_key(books, row)
 
 
+def channel_state(row: ChannelRow) -> ChannelState:
+    """What the routers must know of a channel."""
+    return ChannelState(channel=row.channel, enabled=row.state == "enabled", version=row.version)
+
+
+async def carry_channel(books: Books, row: ChannelRow) -> bool:
+    """Put a committed switch of a channel in force. False if Redis is away: the loop does it."""
+    try:
+        await _project_channel(books, row)
+    except KvUnavailable as error:
+        _log.warning("channel switch waits for Redis", channel=row.channel, error=str(error))
+        return False
+    return True
+
+
 async def carry_limits(books: Books, account_id: str, rows: Sequence[KeyRow]) -> None:
     """Put committed limits of a member or an organisation in force; ``rows`` are the keys they bind
     (see ``touch_keys``). Left to the loop if Redis is away.
@@ -114,7 +134,8 @@ async def carry_due(books: Books) -> bool:
         await key_store.end_overlaps(conn, now_ms=books.now_ms(), limit=_LIMIT)
         accounts = await state.accounts_due(conn, limit=_LIMIT)
         keys = await key_store.keys_due(conn, limit=_LIMIT)
-        books.metrics.unprojected.set(len(accounts) + len(keys))
+        channels = await channel_store.channels_due(conn)
+        books.metrics.unprojected.set(len(accounts) + len(keys) + len(channels))
         # As in `carry_limits`; which of the keys have new limits is not known here.
         limited = {row.account_id for row in keys if _limits(row)}
         if accounts or limited:
@@ -123,6 +144,8 @@ async def carry_due(books: Books) -> bool:
                     await _project_account(books, conn, account_id)
     for row in keys:
         await _project_key(books, row)
+    for channel in channels:
+        await _project_channel(books, channel)
     return max(len(accounts), len(keys)) < _LIMIT and await books.projector.intact()
 
 
@@ -166,6 +189,12 @@ async def _project_key(books: Books, row: KeyRow) -> None:
         if dead:
             await key_store.bury_secrets(conn, dead)
         await key_store.mark_key_projected(conn, row.id, row.version)
+
+
+async def _project_channel(books: Books, row: ChannelRow) -> None:
+    await books.projector.channel(channel_state(row))
+    async with connection(books.pool) as conn:
+        await channel_store.mark_channel_projected(conn, row.channel, row.version)
 
 
 async def _project_account(books: Books, conn: Connection, account_id: str) -> None:

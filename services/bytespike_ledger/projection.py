@@ -17,6 +17,13 @@ from importlib import resources
 import msgspec
 
 from bytespike_contracts import holds
+from bytespike_contracts.channel_states import (
+    CHANNEL_HEALTH,
+    CHANNEL_STATES,
+    HEALTH_TTL_MS,
+    ChannelState,
+    RouterHealth,
+)
 from bytespike_contracts.holds import AccountState, ScopeCaps, ScopeSpend
 from bytespike_contracts.keys import (
     PROJECTION_MARKER,
@@ -26,7 +33,7 @@ from bytespike_contracts.keys import (
     SpendCaps,
     key_record_name,
 )
-from bytespike_contracts.subjects import KEYS_CHANGED
+from bytespike_contracts.subjects import CHANNELS_CHANGED, KEYS_CHANGED
 from bytespike_ledger.store.state import AccountSettled
 from bytespike_runtime.bus import Bus, BusUnavailable
 from bytespike_runtime.kv import KvUnavailable, ScriptPipe
@@ -40,6 +47,7 @@ SCRIPTS = {
     "close": holds.CLOSE,
     "admit": holds.ADMIT,
     "mirror": (resources.files("bytespike_ledger") / "mirror.lua").read_text(),
+    "channel_state": (resources.files("bytespike_ledger") / "channel_state.lua").read_text(),
     "key_record": (resources.files("bytespike_ledger") / "key_record.lua").read_text(),
 }
 
@@ -64,6 +72,8 @@ _SHOW_ALL = SpendCaps(
     window_1d_uusd=2**53 - 1,
     window_7d_uusd=2**53 - 1,
 )
+
+_decode_report = msgspec.json.Decoder(RouterHealth).decode
 
 
 class Projector:
@@ -157,7 +167,29 @@ class Projector:
             ],
         )
         if announce:
-            await self._announce(KeyChange(hash=hash_hex, version=record.version))
+            change = KeyChange(hash=hash_hex, version=record.version)
+            await self._announce(KEYS_CHANGED, msgspec.json.encode(change))
+
+    async def channel(self, state: ChannelState, *, announce: bool = True) -> None:
+        """Put a channel's state in force: in Redis first, then (``announce``) in the routers."""
+        text = msgspec.json.encode(state)
+        await self._pipe.script(
+            "channel_state", CHANNEL_STATES, [state.channel, state.version, text.decode()]
+        )
+        if announce:
+            await self._announce(CHANNELS_CHANGED, text)
+
+    async def router_reports(self) -> dict[str, RouterHealth]:
+        """What routers said of their channels within the time a report counts, by router."""
+        flat: list[bytes] = await self._pipe.command("HGETALL", CHANNEL_HEALTH)
+        seconds, micros = await self._pipe.command("TIME")
+        oldest_ms = int(seconds) * 1000 + int(micros) // 1000 - HEALTH_TTL_MS
+        reports = {}
+        for router, value in zip(flat[::2], flat[1::2], strict=True):
+            taken_ms, _, text = value.partition(b"|")
+            if int(taken_ms) >= oldest_ms:
+                reports[router.decode()] = _decode_report(text)
+        return reports
 
     async def intact(self) -> bool:
         """Whether Redis is still the server, with the memory, that the last rebuild filled."""
@@ -189,11 +221,12 @@ class Projector:
             "SET", PROJECTION_MARKER, msgspec.json.encode(marker), "PX", _MARKER_TTL_MS
         )
 
-    async def _announce(self, change: KeyChange) -> None:
+    async def _announce(self, subject: str, body: bytes) -> None:
         try:
-            await self._bus.broadcast(KEYS_CHANGED, msgspec.json.encode(change))
+            await self._bus.broadcast(subject, body)
         except BusUnavailable:
-            # An edge without NATS keeps records for a second only, so nothing is lost by silence.
+            # An edge without NATS keeps records for a second only, and a router looks for states
+            # twice a second, so nothing is lost by silence.
             return
 
     async def _project(

@@ -12,9 +12,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bytespike_ledger.books import Books
-from bytespike_ledger.carryover import load_key
+from bytespike_ledger.carryover import channel_state, load_key
 from bytespike_ledger.mirror import Mirror
 from bytespike_ledger.store import Connection, Lock, connection, lock, state, try_lock
+from bytespike_ledger.store import channels as channel_store
 from bytespike_ledger.store import keys as key_store
 from bytespike_ledger.store.state import AccountSettled
 from bytespike_runtime.kv import KvUnavailable
@@ -80,6 +81,8 @@ class Rebuilder:
             await asyncio.sleep(self._grace_s)
             await self._drain()
             async with lock(conn, Lock.PROJECTION):
+                # Before anything is admitted again, so that no new router meets an empty list.
+                await self._load_channels(conn)
                 accounts = await self._load_accounts(conn)
                 keys = await self._load_keys(conn)
                 await self._books.projector.begin_epoch(server)
@@ -127,6 +130,10 @@ class Rebuilder:
                     group.create_task(open_one(account))
         except* KvUnavailable as failed:
             raise KvUnavailable(str(failed.exceptions[0])) from failed
+
+    async def _load_channels(self, conn: Connection) -> None:
+        for row in await channel_store.all_channels(conn):
+            await self._books.projector.channel(channel_state(row), announce=False)
 
     async def _load_keys(self, conn: Connection) -> int:
         loaded, after = 0, ""

@@ -13,10 +13,11 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from bytespike_contracts.catalogue import CatalogueError, parse_catalogue
+from bytespike_contracts.subjects import CHANNELS_CHANGED
 from bytespike_runtime.bus import Bus
 from bytespike_runtime.health import Health
 from bytespike_runtime.http_client import HttpClient
-from bytespike_runtime.kv import ScriptPipe
+from bytespike_runtime.kv import KvUnavailable, ScriptPipe
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.metrics import new_registry
 from bytespike_runtime.service import HttpService, StartError, serve
@@ -26,6 +27,8 @@ from bytespike_text.channels import Channels
 from bytespike_text.errors import malformed
 from bytespike_text.exchange import Means
 from bytespike_text.handlers import Handlers
+from bytespike_text.health_report import SCRIPTS as HEALTH_SCRIPTS
+from bytespike_text.health_report import HealthReports
 from bytespike_text.leases import SCRIPTS, Holds
 from bytespike_text.metrics import TextMetrics
 from bytespike_text.publisher import Publisher
@@ -33,6 +36,7 @@ from bytespike_text.routing_table import RoutingTable
 from bytespike_text.settings import TextSettings
 from bytespike_text.spool import Orphan, Spool, adopt_orphans
 from bytespike_text.supervisor import Supervisor
+from bytespike_text.switches import Switches
 from bytespike_text.upstream import Upstream
 from bytespike_text.usage import Books
 
@@ -52,6 +56,9 @@ async def amain(settings: TextSettings, stop: asyncio.Event) -> None:
     metrics = TextMetrics(registry)
     async with _redis(settings) as pipe, _bus(settings) as bus, _http() as client:
         channels = Channels(pipe, bench_s=settings.bench_s)
+        switches = Switches(pipe)
+        await bus.subscribe(CHANNELS_CHANGED, switches.on_change)
+        reports = HealthReports(pipe, channels)
         holds = Holds(pipe, metrics=metrics)
         catalogue = _catalogue(settings, channels, metrics)
         spool, orphans = _spool(settings)
@@ -60,11 +67,15 @@ async def amain(settings: TextSettings, stop: asyncio.Event) -> None:
         metrics.watch_channels(channels.states)
         books = Books(spool, holds, publisher, metrics)
         try:
-            async with _background(publisher.run, holds.run, channels.run, catalogue.run):
+            await _first_look(switches)
+            async with _background(
+                publisher.run, holds.run, channels.run, switches.run, reports.run, catalogue.run
+            ):
                 async with Supervisor(on_crash=metrics.stray_tasks.inc) as supervisor:
                     means = Means(
                         table=lambda: catalogue.current,
                         channels=channels,
+                        switches=switches,
                         upstream=Upstream(client),
                         supervisor=supervisor,
                         books=books,
@@ -77,6 +88,15 @@ async def amain(settings: TextSettings, stop: asyncio.Event) -> None:
                     _log.warning("events left in the spool", events=spool.pending_events)
         finally:
             spool.close()
+
+
+async def _first_look(switches: Switches) -> None:
+    """No request may meet a channel that was switched off before this process began."""
+    try:
+        await switches.look()
+    except KvUnavailable:
+        # Then nothing is admitted either, and the first look that succeeds comes before it is.
+        _log.warning("channel states not read yet")
 
 
 def _service(
@@ -161,7 +181,7 @@ def _spool(settings: TextSettings) -> tuple[Spool, list[Orphan]]:
 
 @asynccontextmanager
 async def _redis(settings: TextSettings) -> AsyncIterator[ScriptPipe]:
-    pipe = ScriptPipe(settings.redis_url, SCRIPTS)
+    pipe = ScriptPipe(settings.redis_url, {**SCRIPTS, **HEALTH_SCRIPTS})
     await pipe.start()
     try:
         yield pipe

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from bytespike_contracts.channel_states import ChannelHealth
 from bytespike_runtime.kv import KvError, KvUnavailable, ScriptPipe
 from bytespike_runtime.logs import get_logger
 from bytespike_text.attempts import Failure, FailureKind
@@ -33,6 +34,8 @@ class Channels(Mapping[str, Breaker]):
         self._breakers: dict[str, Breaker] = {}
         self._current: frozenset[str] = frozenset()
         self._unshared: list[tuple[str, float]] = []
+        #: Kind and Unix milliseconds of the last failed call, per channel that had one.
+        self._last_failures: dict[str, tuple[FailureKind, int]] = {}
 
     def __getitem__(self, channel_id: str) -> Breaker:
         return self._breakers[channel_id]
@@ -55,6 +58,7 @@ class Channels(Mapping[str, Breaker]):
         """Draw the conclusions from a failed call."""
         if failure.stale_connection:
             return
+        self._last_failures[channel_id] = (failure.kind, time.time_ns() // 1_000_000)
         self._breakers[channel_id].failed(time.monotonic())
         if failure.kind is FailureKind.CREDENTIAL_REFUSED:
             self._bench(channel_id, self._bench_s, failure)
@@ -65,6 +69,19 @@ class Channels(Mapping[str, Breaker]):
         """Where each channel stands, for the metrics."""
         now = time.monotonic()
         return {name: self._breakers[name].state(now) for name in sorted(self._current)}
+
+    def health(self) -> dict[str, ChannelHealth]:
+        """Each channel for the operators' eyes."""
+        found = {}
+        for name, state in self.states().items():
+            kind, at_ms = self._last_failures.get(name, ("", 0))
+            found[name] = ChannelHealth(
+                state=state.value,
+                in_flight=self._breakers[name].in_flight,
+                last_error=str(kind),
+                last_error_ms=at_ms,
+            )
+        return found
 
     async def run(self) -> None:
         """Exchange benches with the other replicas. Runs until cancelled."""

@@ -46,6 +46,7 @@ from bytespike_text.report import Facts, report
 from bytespike_text.routing_table import RoutingTable
 from bytespike_text.second_book import Stopwatch, UpstreamTry
 from bytespike_text.supervisor import Supervisor
+from bytespike_text.switches import Switches
 from bytespike_text.token_count import least_prompt_tokens
 from bytespike_text.trials import Trials
 from bytespike_text.upstream import Upstream
@@ -61,6 +62,7 @@ class Means:
 
     table: Callable[[], RoutingTable]
     channels: Channels
+    switches: Switches
     upstream: Upstream
     supervisor: Supervisor
     books: Books
@@ -84,7 +86,7 @@ class Exchange:
         self._client = ClientStream(request)
         self._relay: StreamRelay | None = None
         self._try: UpstreamTry | None = None
-        self._trials = Trials(job, means.table(), means.channels)
+        self._trials = Trials(job, means.table(), means.channels, means.switches)
         self._keep_alive = KEEP_ALIVE[job.dialect]
         self._losses: tuple[Loss, ...] = ()
         self._left: Ending | None = None

@@ -11,6 +11,7 @@ from bytespike_text.channels import Channels
 from bytespike_text.job import Job
 from bytespike_text.routing import Lane, allows_betas, pick, prefix_hash, soonest_return_s
 from bytespike_text.routing_table import RoutingTable
+from bytespike_text.switches import Switches
 
 __all__ = ["Trials"]
 
@@ -18,19 +19,24 @@ __all__ = ["Trials"]
 class Trials:
     """Hands out lanes, each once, and remembers what became of them. ``count`` counts calls."""
 
-    def __init__(self, job: Job, table: RoutingTable, channels: Channels) -> None:
+    def __init__(
+        self, job: Job, table: RoutingTable, channels: Channels, switches: Switches
+    ) -> None:
         self.failures: list[Failure] = []
         self.count = 0
         self._job = job
         self._table = table
         self._channels = channels
+        self._switches = switches
         self._tried: set[str] = set()
         self._again: Lane | None = None
         self._unfit: GatewayError | None = None
 
     def next_lane(self) -> Lane:
         """The lane to call now. Raises :class:`GatewayError` if none can be."""
-        lane, self._again = self._again or self._choose(), None
+        lane, self._again = self._again, None
+        if lane is None or lane.id in self._switches.off:
+            lane = self._choose()
         self._tried.add(lane.id)
         self.count += 1
         return lane
@@ -55,6 +61,9 @@ class Trials:
     def _choose(self) -> Lane:
         job, now = self._job, time.monotonic()
         lanes = self._table.candidates(job.principal.group, job.reading.model)
+        off = self._switches.off
+        if off:
+            lanes = tuple(lane for lane in lanes if lane.id not in off)
         if job.surface.counts:
             lanes = tuple(lane for lane in lanes if lane.channel.can_count_tokens)
         if job.principal.strict and job.betas:

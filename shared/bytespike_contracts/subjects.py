@@ -12,6 +12,7 @@ from bytespike_contracts.ids import partition_of
 
 __all__ = [
     "CATALOGUE_CHANGED",
+    "CHANNELS_CHANGED",
     "KEYS_CHANGED",
     "PARKED_STREAM",
     "PARKED_SUBJECT",
@@ -34,6 +35,7 @@ PARKED_SUBJECT = "bytespike.parked.usage"
 #: Core NATS broadcasts.
 KEYS_CHANGED = "bytespike.keys.changed"
 CATALOGUE_CHANGED = "bytespike.catalogue.changed"
+CHANNELS_CHANGED = "bytespike.channels.changed"
 
 
 @lru_cache(maxsize=4096)  # asked on every request; an account's never changes

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from bytespike_ledger.api.balance import BalanceApi
+from bytespike_ledger.api.channels import ChannelApi
+from bytespike_ledger.api.groups import GroupApi
 from bytespike_ledger.api.keys import KeyApi
+from bytespike_ledger.api.me import MeApi
 from bytespike_ledger.api.office import OfficeApi
 from bytespike_ledger.api.orgs import OrgApi
+from bytespike_ledger.api.pricing import PricingApi
 from bytespike_ledger.api.reconciliation import ReconciliationApi
 from bytespike_ledger.api.reference import ReferenceApi
 from bytespike_ledger.api.route import Route
@@ -17,6 +21,7 @@ from bytespike_ledger.api.wallets import WalletApi
 from bytespike_ledger.audit import AuditReport
 from bytespike_ledger.books import Books
 from bytespike_ledger.catalogue import CatalogueWatch
+from bytespike_ledger.price_list import PriceList
 
 __all__ = ["all_routes"]
 
@@ -37,6 +42,10 @@ def all_routes(
         *OrgApi(books=books).routes(),
         *KeyApi(books=books, catalogue=catalogue).routes(),
         *WalletApi(books=books).routes(),
+        *GroupApi(books=books, catalogue=catalogue).routes(),
+        *PricingApi(prices=PriceList(books.pool), catalogue=catalogue).routes(),
+        *MeApi(books=books, catalogue=catalogue).routes(),
+        *ChannelApi(books=books, catalogue=catalogue).routes(),
         *OfficeApi(audit=audit, rebuild=rebuild).routes(),
     ]
     return [*routes, *ReferenceApi(described=routes).routes()]

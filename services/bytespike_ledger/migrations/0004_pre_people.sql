@@ -123,8 +123,13 @@ create table channel_states (
     reason     text not null,
     actor      text not null,
     version    bigint not null default 1,
+    -- What Redis is known to have. Behind `version` = the change still has to be projected.
+    projected_version bigint not null default 0 check (projected_version <= version),
     changed_at timestamptz not null default now()
 );
+
+-- When a price was first in the catalogue: what price lists call its date.
+alter table price_revisions add column seen_at timestamptz not null default now();
 
 -- Who changed what, from where. Never holds a secret.
 create table audit_log (

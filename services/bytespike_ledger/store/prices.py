@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bytespike_contracts.money import Rates
 from bytespike_ledger.store import Connection
 
-__all__ = ["insert_revision", "read_rates", "revision_table"]
+__all__ = ["first_seen", "insert_revision", "read_rates", "revision_table"]
 
 _COLUMNS = (
     "input_uusd",
@@ -45,6 +47,20 @@ async def revision_table(conn: Connection, revision: str) -> dict[tuple[str, str
         (row["routing_group"], row["model"]): Rates(**{name: row[name] for name in _COLUMNS})
         for row in rows
     }
+
+
+async def first_seen(conn: Connection, revision: str) -> dict[tuple[str, str], datetime]:
+    """``{(group, model): when this very price was first registered}`` of a revision; a group's
+    price is another one when its multiplier is. Empty if nobody has registered the revision.
+    """
+    rows = await conn.fetch(
+        f"""select now_.routing_group, now_.model, min(then_.seen_at) as seen_at
+            from price_revisions as now_ join price_revisions as then_
+                 using (routing_group, model, {", ".join(_COLUMNS)})
+            where now_.revision = $1 group by now_.routing_group, now_.model""",  # noqa: S608 - constants
+        revision,
+    )
+    return {(row["routing_group"], row["model"]): row["seen_at"] for row in rows}
 
 
 def _casts(first: int) -> str:

@@ -170,7 +170,7 @@ def test_an_item_says_what_a_client_has_to_know() -> None:
             "openai_responses:translated",
             "gemini_generate_content:native",
         ],
-        "pricing_url": "/api/pricing",
+        "pricing_url": "/api/pricing/gemini-2-5-flash",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,47 @@ def test_a_file_replaced_by_one_of_the_same_size_and_time_is_seen(watch: Watch) 
     other.rename(watch.path)
     watch.file.reload_if_changed()
     assert watch.file.current == 2
+
+
+def test_two_writes_within_one_tick_are_both_seen(watch: Watch) -> None:
+    """Same inode, same size, same time: only the content tells them apart."""
+    watch.path.write_text("2")
+    status = watch.path.stat()
+    watch.file.reload_if_changed()
+    watch.path.write_text("3")
+    os.utime(watch.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    watch.file.reload_if_changed()
+    assert (watch.file.current, watch.results) == (3, [True, True])
+
+
+def test_a_link_turned_to_another_folder_is_followed(tmp_path: Path) -> None:
+    """How Kubernetes changes a mounted ConfigMap: the folder behind the link is another one."""
+    for name in ("1", "2"):
+        (tmp_path / f"..{name}").mkdir()
+        (tmp_path / f"..{name}" / "number").write_text(name)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "number").symlink_to("..data/number")
+    results: list[bool] = []
+    file = WatchedFile(str(tmp_path / "number"), int, name="number", on_result=results.append)
+    file.reload_if_changed()
+    assert (file.current, results) == (1, [])
+    (tmp_path / "..new").symlink_to("..2")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    file.reload_if_changed()
+    assert (file.current, results) == (2, [True])
+
+
+async def test_a_change_is_in_force_within_a_second(watch: Watch) -> None:
+    running = asyncio.create_task(watch.file.run())
+    await asyncio.sleep(0)
+    replacement = watch.path.with_name("replacement")
+    replacement.write_text("7")
+    written = time.monotonic()
+    replacement.rename(watch.path)
+    await eventually(lambda: watch.file.current == 7)
+    assert time.monotonic() - written < 1
+    running.cancel()
+    await asyncio.wait([running])
 
 
 @pytest.mark.parametrize(
