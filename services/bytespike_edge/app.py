@@ -23,6 +23,7 @@ from bytespike_edge.errors import bad_request_response
 from bytespike_edge.forward import Forwarder
 from bytespike_edge.handlers import Edge
 from bytespike_edge.idempotency import RENEW_EVERY_S, Replays
+from bytespike_edge.identity import Identifier
 from bytespike_edge.key_cache import KeyCache
 from bytespike_edge.metrics import EdgeMetrics
 from bytespike_edge.paid import PaidCalls
@@ -31,6 +32,7 @@ from bytespike_edge.routes import Upstream
 from bytespike_edge.settings import EdgeSettings
 from bytespike_edge.unpaid import UnpaidCalls
 from bytespike_runtime.bus import Bus
+from bytespike_runtime.failure_limit import FailureLimit
 from bytespike_runtime.health import Health
 from bytespike_runtime.http_client import HttpClient
 from bytespike_runtime.kv import ScriptPipe
@@ -129,8 +131,9 @@ async def _assembled(
         budget, timeout_s=settings.body_timeout_s, min_bytes_per_s=settings.body_min_bytes_per_s
     )
     edge = Edge(
-        keys=keys,
-        projection=projection,
+        identifier=Identifier(
+            keys, projection, FailureLimit(settings.auth_failures_per_minute), metrics
+        ),
         gate=gate,
         paid=PaidCalls(
             bodies=bodies,

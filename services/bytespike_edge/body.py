@@ -15,6 +15,7 @@ from aiohttp import StreamReader, web
 from multidict import istr
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
+from bytespike_runtime.media_type import may_be_json
 
 __all__ = ["Body", "BodyReader", "ByteBudget", "require_json"]
 
@@ -136,10 +137,7 @@ class BodyReader:
 
 def require_json(headers: Mapping[str, str]) -> None:
     """Raises :class:`GatewayError` (415) unless the body is declared as JSON or not at all."""
-    declared = headers.get(_CONTENT_TYPE)
-    if declared is None or declared == "application/json":
-        return
-    if declared.partition(";")[0].strip().lower() != "application/json":
+    if not may_be_json(headers.get(_CONTENT_TYPE)):
         raise GatewayError(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE, "content-type must be application/json"
         )

@@ -9,11 +9,12 @@ client chooses its own address.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from bytespike_runtime.addresses import parse_address
 
 __all__ = ["IpRules", "client_address"]
 
-_Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
 
 
@@ -32,7 +33,7 @@ class IpRules:
 
     def permits(self, address: str | None) -> bool:
         """Whether the key may be used from ``address``; one that cannot be read may not."""
-        parsed = _parse(address)
+        parsed = parse_address(address)
         if parsed is None or any(parsed in network for network in self._deny):
             return False
         return not self._allow or any(parsed in network for network in self._allow)
@@ -49,30 +50,6 @@ def client_address(
         return peer
     chain = ",".join(forwarded_for).split(",")
     return chain[-trusted_hops].strip() if trusted_hops <= len(chain) else None
-
-
-def _parse(text: str | None) -> _Address | None:
-    if not text:
-        return None
-    try:
-        return _plain(ip_address(_without_port(text)))
-    except ValueError:
-        return None
-
-
-def _without_port(text: str) -> str:
-    """``1.2.3.4:80``, ``[::1]:80`` and ``[::1]`` are written by some proxies."""
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    host, _, port = text.rpartition(":")
-    return host if port.isdigit() and host.count(":") == 0 and host else text
-
-
-def _plain(address: _Address) -> _Address:
-    """An IPv4 client on a dual-stack socket shows up as ``::ffff:a.b.c.d``: one form."""
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or IPv6Address(int(address))  # int() drops a scope id
-    return address
 
 
 def _network(text: str) -> _Network:

@@ -19,11 +19,11 @@ from bytespike_edge.call import Call
 from bytespike_edge.client_address import client_address
 from bytespike_edge.credentials import presented_key, without_key
 from bytespike_edge.errors import error_response
-from bytespike_edge.key_cache import KeyCache, KnownKey, invalid_key
+from bytespike_edge.identity import Identifier
+from bytespike_edge.key_cache import KnownKey
 from bytespike_edge.metrics import EdgeMetrics
 from bytespike_edge.model_lists import list_dialect
 from bytespike_edge.paid import PaidCalls
-from bytespike_edge.projection import ProjectionWatch
 from bytespike_edge.routes import Kind, Route, dialect_of, find_route
 from bytespike_edge.unpaid import UnpaidCalls
 from bytespike_runtime.connection import ClientGone
@@ -42,8 +42,7 @@ _log = get_logger()
 class Edge:
     """The handler of the edge's HTTP server, made of the parts that ``app`` puts together."""
 
-    keys: KeyCache
-    projection: ProjectionWatch
+    identifier: Identifier
     gate: Gate
     paid: PaidCalls
     unpaid: UnpaidCalls
@@ -103,17 +102,12 @@ class Edge:
                 assert_never(route.kind)
 
     async def _identify(self, call: Call, request: web.BaseRequest, query: str) -> KnownKey:
-        """The live key of the request; one 401 for every way not to have one."""
+        """The live key of the request."""
         presented = presented_key(request.headers, query)
-        if presented is None:
-            raise invalid_key()
-        key = await self.keys.find(presented)
-        record = key.record
-        self.projection.require_grace(call.started_ms)
-        expired = record.expires_ms is not None and record.expires_ms <= call.started_ms
-        if expired or not record.enabled:
-            raise invalid_key()
-        return key
+        key = self.identifier.at_hand(presented, call.started_ms)
+        if key is not None:
+            return key
+        return await self.identifier.look_up(presented, self._address(request), call.started_ms)
 
     def _authorise(self, request: web.BaseRequest, key: KnownKey, route: Route) -> None:
         """Where from, and what for: before anything of the account is touched."""

@@ -94,6 +94,14 @@ class KeyCache:
         # Bounded by the requests being served: each waits for at most one of these.
         self._loading: dict[str, asyncio.Future[KnownKey | None]] = {}
 
+    def fresh(self, key: str) -> KnownKey | None:
+        """The copy of a plaintext key's record, if there is one that needs no look-up."""
+        return self._fresh(key_hash(key)) if key.isascii() else None
+
+    def knows(self, key: str) -> bool:
+        """Whether it is a key we have seen and not heard to be gone, however old our copy is."""
+        return key.isascii() and key_hash(key) in self._known
+
     async def find(self, key: str) -> KnownKey:
         """The record of a plaintext key.
 
@@ -102,11 +110,9 @@ class KeyCache:
         if not key.isascii():  # header bytes that are not even text
             raise invalid_key()
         hash_hex = key_hash(key)
-        entry = self._known.get(hash_hex)
-        if entry is not None and self._is_fresh(entry[1]):
-            self._known.move_to_end(hash_hex)
-            self._metrics.key_hit()
-            return entry[0]
+        fresh = self._fresh(hash_hex)
+        if fresh is not None:
+            return fresh
         if not key_is_well_formed(key) or self._is_known_unknown(hash_hex):
             raise invalid_key()
         self._metrics.key_miss()
@@ -114,6 +120,14 @@ class KeyCache:
         if known is None:
             raise invalid_key()
         return known
+
+    def _fresh(self, hash_hex: str) -> KnownKey | None:
+        entry = self._known.get(hash_hex)
+        if entry is None or not self._is_fresh(entry[1]):
+            return None
+        self._known.move_to_end(hash_hex)
+        self._metrics.key_hit()
+        return entry[0]
 
     def on_change(self, message: bytes) -> None:
         """A broadcast: what is cached under the hash and older than the version is dropped."""

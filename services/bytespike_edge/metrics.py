@@ -32,6 +32,11 @@ class EdgeMetrics:
             "gateway_errors", "Requests that ended in an error, by error word.", ["error_type"]
         )
         keys = counter("gateway_key_lookups", "Key records asked for.", ["result"])
+        failures = counter(
+            "gateway_auth_failures",
+            "Requests without a valid key: answered with 401, or put off with 429.",
+            ["result"],
+        )
         self._catalogue = counter("gateway_catalogue_reloads", "Catalogue files read.", ["result"])
         self._duration = HistogramTally(
             "gateway_request_duration_seconds",
@@ -52,6 +57,8 @@ class EdgeMetrics:
         ).set_function(held_bytes)
         self.key_hit = partial(keys.add, "hit")
         self.key_miss = partial(keys.add, "miss")
+        self.auth_refused = partial(failures.add, "refused")
+        self.auth_put_off = partial(failures.add, "put_off")
         self.client_left = counter(
             "gateway_clients_left", "Clients that left before their answer ended.", []
         ).add

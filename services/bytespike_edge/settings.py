@@ -62,3 +62,13 @@ class EdgeSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fi
         float,
         Meta(ge=0, description="how long known keys work while the ledger cannot be verified"),
     ] = 3_600.0
+    # A person mistypes a key a few times; a script that guesses needs billions of times more.
+    auth_failures_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="wrong keys a minute from one address (IPv6: one /64) that get a 401;"
+            " further ones get a 429",
+        ),
+    ] = 20

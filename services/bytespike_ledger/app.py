@@ -16,6 +16,7 @@ from bytespike_contracts.subjects import (
     USAGE_STREAM,
     USAGE_SUBJECTS,
 )
+from bytespike_ledger.api.admin_tokens import AdminTokens
 from bytespike_ledger.api.dispatch import Dispatcher, on_bad_request
 from bytespike_ledger.api.table import all_routes
 from bytespike_ledger.audit import Auditor
@@ -33,6 +34,7 @@ from bytespike_ledger.settings import LedgerSettings
 from bytespike_ledger.sweeper import Sweeper
 from bytespike_runtime import pg
 from bytespike_runtime.bus import Bus, BusUnavailable, PullConsumer
+from bytespike_runtime.failure_limit import FailureLimit
 from bytespike_runtime.health import Health
 from bytespike_runtime.kv import ScriptPipe
 from bytespike_runtime.logs import get_logger
@@ -142,11 +144,19 @@ def _api(settings: LedgerSettings, parts: _Parts) -> Dispatcher:
         if not await parts.rebuilder.rebuild():
             raise GatewayError(ErrorCode.CONFLICT, "a rebuild is running already")
 
-    routes = all_routes(parts.books, parts.catalogue, audit=parts.auditor.audit, rebuild=rebuild)
+    routes = all_routes(
+        parts.books,
+        parts.catalogue,
+        audit=parts.auditor.audit,
+        rebuild=rebuild,
+        put_back=parts.consumer.put_back,
+    )
     return Dispatcher(
         parts.books,
         routes,
-        admin_token=settings.admin_token,
+        admin_tokens=AdminTokens(
+            parts.books, settings.admin_token, FailureLimit(settings.auth_failures_per_minute)
+        ),
         internal_token=settings.internal_token,
     )
 

@@ -15,7 +15,7 @@ from hashlib import sha256
 
 import msgspec
 
-from bytespike_contracts.subjects import PARKED_SUBJECT
+from bytespike_contracts.subjects import PARKED_SUBJECT, usage_subject
 from bytespike_contracts.usage import UsageEvent, decode_batch
 from bytespike_ledger.books import Books
 from bytespike_ledger.settle import ParkReason, PricedEvent, Rejected, price_event
@@ -74,6 +74,13 @@ class Consumer:
                 # The messages were not acknowledged, so nothing is lost by going on.
                 _log.exception("settlement failed")
                 await asyncio.sleep(_STUMBLE_S)
+
+    async def put_back(self, body: bytes) -> None:
+        """Store a message on the stream again, whatever was there before (an id of its own keeps
+        JetStream from taking it for a duplicate). Raises ``BusUnavailable``.
+        """
+        subject = usage_subject(decode_batch(body)[0].account_id)
+        await self._bus.publish(subject, body, message_id=self._books.mint("retry"))
 
     async def drain_some(self, wait_s: float = _FETCH_WAIT_S) -> int:
         """Fetch and settle one batch; returns the number of messages, 0 if none came."""

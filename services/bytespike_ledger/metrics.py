@@ -14,10 +14,21 @@ class LedgerMetrics:
     """Counters and gauges of one ledger process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._calls(registry)
         self._events(registry)
         self._money(registry)
         self._holds(registry)
         self._proofs(registry)
+
+    def _calls(self, registry: CollectorRegistry) -> None:
+        self.auth_failures = Counter(
+            "bytespike_ledger_auth_failures",
+            "Calls without a valid admin token: answered with 401, or put off with 429.",
+            ["result"],
+            registry=registry,
+        )
+        for result in ("refused", "put_off"):
+            self.auth_failures.labels(result)
 
     def _events(self, registry: CollectorRegistry) -> None:
         self.settled = Counter(

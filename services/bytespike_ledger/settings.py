@@ -53,3 +53,12 @@ class LedgerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
         float,
         Meta(ge=0, description="how long routers get to put holds back after Redis was lost"),
     ] = 2.0
+    auth_failures_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="wrong admin tokens a minute from one address (IPv6: one /64) that get a"
+            " 401; further ones get a 429",
+        ),
+    ] = 20

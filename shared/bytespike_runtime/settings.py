@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import hmac
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -54,10 +55,14 @@ class Secret:
         return self._value
 
     def matches(self, candidate: str | None) -> bool:
-        """Constant-time comparison with what a caller presented; None never matches."""
+        """Constant-time comparison with what a caller presented; None never matches.
+
+        Digests are compared, so that not even the length shows; header bytes that are no text are
+        a candidate like any other.
+        """
         if candidate is None:
             return False
-        return hmac.compare_digest(self._value.encode(), candidate.encode())
+        return hmac.compare_digest(_digest(self._value), _digest(candidate))
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -76,6 +81,10 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not serialised")
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode(errors="surrogatepass")).digest()
 
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,16 @@ from bytespike_contracts.principal import (
     decode_principal,
 )
 from bytespike_ledger.accounts.actors import Actor, Operator, Permission, Role
+from bytespike_ledger.api.admin_tokens import AdminTokens
 from bytespike_ledger.api.call import Call, Reply
-from bytespike_ledger.api.route import Access, Route
+from bytespike_ledger.api.route import ID_PATTERN, Access, Route
 from bytespike_ledger.api.wire import decode, decode_query, encode
 from bytespike_ledger.books import Books, wall_clock_ms
 from bytespike_ledger.store import RefusedByDatabase, connection
-from bytespike_ledger.store.actors import read_actor, read_operator
+from bytespike_ledger.store.actors import read_actor
 from bytespike_protocols.openai_chat.failure import encode_error
 from bytespike_runtime.logs import get_logger
+from bytespike_runtime.media_type import JSON, may_be_json
 from bytespike_runtime.settings import Secret
 from bytespike_runtime.unavailable import Unavailable
 
@@ -36,7 +38,7 @@ __all__ = ["Dispatcher", "on_bad_request"]
 
 #: The longest legal body is a payment provider's event; ours are far smaller.
 _MAX_BODY_BYTES = 262_144
-_ROOT = "root"
+_IS_ID = re.compile(ID_PATTERN).fullmatch
 _RETRY_AFTER = {"retry-after": "1"}
 
 _log = get_logger()
@@ -46,10 +48,15 @@ class Dispatcher:
     """The ledger's HTTP face. :meth:`handle` is the server's handler."""
 
     def __init__(
-        self, books: Books, routes: Sequence[Route], *, admin_token: Secret, internal_token: Secret
+        self,
+        books: Books,
+        routes: Sequence[Route],
+        *,
+        admin_tokens: AdminTokens,
+        internal_token: Secret,
     ) -> None:
         self._books = books
-        self._admin_token = admin_token
+        self._admin_tokens = admin_tokens
         self._internal_token = internal_token
         self._routes = _by_shape(routes)
 
@@ -82,11 +89,14 @@ class Dispatcher:
         self, request: web.BaseRequest, route: Route, ids: Mapping[str, str], request_id: str
     ) -> Reply:
         who = await self._who(request, route.access, request_id)
+        if route.body is not None and not may_be_json(request.headers.get("content-type")):
+            raise GatewayError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"content-type must be {JSON}")
         raw = await _body(request)
+        query = request.raw_path.partition("?")[2]
         return await route.handler(
             Call(
                 who=who,
-                query=None if route.query is None else decode_query(request.query, route.query),
+                query=None if route.query is None else decode_query(query, route.query),
                 body=None if route.body is None else decode(raw or b"{}", route.body),
                 ids=ids,
                 raw=raw,
@@ -95,10 +105,11 @@ class Dispatcher:
         )
 
     def _match(self, request: web.BaseRequest) -> tuple[Route, Mapping[str, str]]:
-        segments = tuple(request.path.split("/"))
+        path = request.raw_path.partition("?")[0]
+        segments = tuple(path.split("/"))
         for shape, methods in self._routes.get(len(segments), ()):
             pairs = list(zip(shape, segments, strict=True))
-            if all(want.startswith("{") or want == got for want, got in pairs):
+            if all(_IS_ID(got) if want.startswith("{") else want == got for want, got in pairs):
                 route = methods.get(request.method)
                 if route is None:
                     raise GatewayError(
@@ -107,7 +118,7 @@ class Dispatcher:
                         headers={"allow": ", ".join(sorted(methods))},
                     )
                 return route, {want[1:-1]: got for want, got in pairs if want.startswith("{")}
-        raise GatewayError(ErrorCode.NOT_FOUND, f"no such path: {request.path[:200]}")
+        raise GatewayError(ErrorCode.NOT_FOUND, f"no such path: {path[:200]}")
 
     async def _who(
         self, request: web.BaseRequest, access: Access | Permission, request_id: str
@@ -152,23 +163,11 @@ class Dispatcher:
             raise GatewayError(ErrorCode.INVALID_API_KEY, "no principal") from error
 
     async def _operator(self, request: web.BaseRequest, request_id: str) -> Operator:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        operator_id = None
-        if scheme.lower() == "bearer":
-            operator_id = await self._operator_id(token.strip())
-        if operator_id is None:
-            raise GatewayError(
-                ErrorCode.INVALID_API_KEY,
-                "invalid admin token",
-                headers={"www-authenticate": "Bearer"},
-            )
-        return Operator(id=operator_id, address=self._address(request), request_id=request_id)
-
-    async def _operator_id(self, token: str) -> str | None:
-        if self._admin_token.matches(token):
-            return _ROOT
-        async with connection(self._books.pool) as conn:
-            return await read_operator(conn, hashlib.sha256(token.encode()).digest())
+        address = self._address(request)
+        operator_id = await self._admin_tokens.operator_id(
+            request.headers.get("authorization", ""), address
+        )
+        return Operator(id=operator_id, address=address, request_id=request_id)
 
     def _address(self, request: web.BaseRequest) -> str:
         """The client as the edge saw it, else whoever is connected."""

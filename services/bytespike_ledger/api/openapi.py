@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from bytespike_ledger.accounts.actors import ROLES, Permission
-from bytespike_ledger.api.route import Access, Route
+from bytespike_ledger.api.route import ID_PATTERN, Access, Route
 from bytespike_ledger.api.wire import schema_hook
 
-__all__ = ["openapi_document"]
+__all__ = ["openapi_document", "statuses"]
 
 _REFERENCES = "#/components/schemas/{name}"
 _VARIABLE = re.compile(r"\{(\w+)\}")
@@ -34,6 +34,45 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorDetail
 
 
+#: The shape of every id in a path, and what the words mean.
+_IDS = {
+    "account": "an account (`acct_…`)",
+    "org": "an organisation (`org_…`)",
+    "key": "an API key (`key_…`)",
+    "member": "a member (`mem_…`)",
+    "user": "a user (`usr_…`)",
+    "webhook": "a webhook",
+    "event": "an event",
+}
+#: Why a status comes, beside that of success; the body is the error envelope.
+_REASONS = {
+    400: "What was sent is not what is described here",
+    401: "No valid credential; the same answer for every reason",
+    402: "There is not enough money",
+    403: "The credential may not do this",
+    404: "Not here, or not the caller's to see",
+    409: "Not possible as things are, or an idempotency key that was used for something else",
+    410: "Gone for good",
+    413: "The body is too large",
+    415: "The body is not declared as JSON",
+    422: "What was sent cannot be worked with",
+    429: "Too many wrong credentials from this address; `Retry-After` says when to come back",
+    503: "Not possible now; `Retry-After` says when to come back",
+}
+_RETRY_AFTER = {
+    "description": "Seconds to wait",
+    "schema": {"type": "integer", "minimum": 1},
+}
+_REQUEST_ID = {"description": "The id to quote to support", "schema": {"type": "string"}}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key again with the same body repeats the answer and changes nothing",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
+
+
 def openapi_document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
     """The whole document as JSON-ready values."""
     schemas, components = _schemas(routes)
@@ -48,15 +87,15 @@ def openapi_document(routes: Sequence[Route], *, version: str) -> dict[str, Any]
             "description": "Accounts, keys, usage and money. Amounts are USD decimals.",
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
         "paths": paths,
         "components": {
             "schemas": components,
             "responses": {
-                "Error": {
-                    "description": "Refused, or not possible now",
-                    "content": {"application/json": {"schema": schemas[Error]}},
-                }
+                str(status): _failure(status, reason, schemas)
+                for status, reason in _REASONS.items()
             },
+            "headers": {"RequestId": _REQUEST_ID, "RetryAfter": _RETRY_AFTER},
             "securitySchemes": {
                 "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
                 "admin_token": {"type": "http", "scheme": "bearer"},
@@ -84,15 +123,16 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
         "summary": route.summary,
         "tags": [route.tag],
         "responses": {
-            str(route.status): _success(route, schemas),
-            "default": {"$ref": "#/components/responses/Error"},
+            str(status): _success(route, status, schemas)
+            if status < 400
+            else {"$ref": f"#/components/responses/{status}"}
+            for status in sorted(statuses(route))
         },
         **_access(route),
     }
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _VARIABLE.findall(route.path)
-    ]
+    parameters = [_path_parameter(name) for name in _VARIABLE.findall(route.path)]
+    if route.idempotent:
+        parameters.append(_IDEMPOTENCY_KEY)
     if route.query is not None:
         parameters += _query_parameters(route.query)
     if parameters:
@@ -106,8 +146,50 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     return operation
 
 
-def _success(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
+def statuses(route: Route) -> set[int]:
+    """Every status a call of the route can end with, faults of ours (500) aside."""
+    found = {route.status, 503, *route.also}
+    if route.access is not Access.PUBLIC:
+        found |= {401, 429}
+    if isinstance(route.access, Permission):
+        found.add(403)  # the role, the scope, or an address the key is not for
+    if _VARIABLE.search(route.path):
+        found.add(404)
+    if route.query is not None or route.body is not None or route.idempotent:
+        found.add(400)
+    if route.body is not None:
+        found |= {413, 415}
+    if route.method != "GET":
+        found.add(409)
+    return found
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": f"Which one: {_IDS.get(name, name)}",
+        "schema": {"type": "string", "pattern": f"^{ID_PATTERN}$"},
+    }
+
+
+def _failure(status: int, reason: str, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    headers = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    if status in {429, 503}:
+        headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+    return {
+        "description": reason,
+        "headers": headers,
+        "content": {"application/json": {"schema": schemas[Error]}},
+    }
+
+
+def _success(route: Route, status: int, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": HTTPStatus(status).phrase,
+        "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
+    }
     if route.reply is not None:
         response["content"] = {route.content_type: {"schema": schemas[route.reply]}}
     elif route.status != HTTPStatus.NO_CONTENT:

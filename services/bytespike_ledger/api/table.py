@@ -11,6 +11,7 @@ from bytespike_ledger.api.keys import KeyApi
 from bytespike_ledger.api.me import MeApi
 from bytespike_ledger.api.office import OfficeApi
 from bytespike_ledger.api.orgs import OrgApi
+from bytespike_ledger.api.parked import ParkedApi
 from bytespike_ledger.api.pricing import PricingApi
 from bytespike_ledger.api.reconciliation import ReconciliationApi
 from bytespike_ledger.api.reference import ReferenceApi
@@ -32,6 +33,7 @@ def all_routes(
     *,
     audit: Callable[[], Awaitable[AuditReport]],
     rebuild: Callable[[], Awaitable[None]],
+    put_back: Callable[[bytes], Awaitable[None]],
 ) -> list[Route]:
     """Adding an endpoint group is adding a line here."""
     routes = [
@@ -47,5 +49,6 @@ def all_routes(
         *MeApi(books=books, catalogue=catalogue).routes(),
         *ChannelApi(books=books, catalogue=catalogue).routes(),
         *OfficeApi(audit=audit, rebuild=rebuild).routes(),
+        *ParkedApi(books=books, put_back=put_back).routes(),
     ]
     return [*routes, *ReferenceApi(described=routes).routes()]

@@ -56,6 +56,7 @@ class WalletApi:
                 body=TopUpRequest,
                 reply=TopUpView,
                 status=201,
+                also=(200,),
             )
         ]
 

@@ -6,9 +6,9 @@ numbers with exact digits, so no float ever comes near them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -68,6 +68,8 @@ ScopeName = Literal["inference", "manage"]
 Scopes = Annotated[list[ScopeName], Meta(min_length=1, max_length=2)]
 
 LAST_MS = 253_402_300_799_999  # the end of year 9999, where dates end
+#: More than any call has parameters.
+_MAX_PAIRS = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -118,19 +120,32 @@ def schema_hook(kind: type) -> dict[str, Any]:
 def decode(body: bytes, kind: type[T]) -> T:
     """Decode a request body. Raises ``GatewayError`` 400 with the JSON path of what is wrong."""
     try:
+        # Texts that are not looked into here (amounts) would carry broken bytes on.
+        body.decode()
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
-    except msgspec.DecodeError as error:
-        raise GatewayError(
-            ErrorCode.INVALID_REQUEST, f"the body is not valid JSON: {error}"
-        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _refused(f"the body is not valid JSON: {error}") from error
+    except RecursionError:
+        raise _refused("the body is nested too deeply") from None
 
 
-def decode_query(query: Mapping[str, str], kind: type[T]) -> T:
-    """The query string as a struct; words become numbers where fields are. Raises as above."""
+def decode_query(query: str, kind: type[T]) -> T:
+    """The raw query string as a struct; words become numbers where fields are. Raises as above,
+    and for a name that comes twice: which of the two counts would be a guess.
+    """
+    if not query.isascii():
+        raise _refused("the query string must be percent-encoded")
     try:
-        return msgspec.convert(dict(query), kind, strict=False)
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PAIRS)
+    except ValueError as error:
+        raise _refused("the query string cannot be read") from error
+    words = dict(pairs)
+    if len(words) < len(pairs):
+        raise _refused("a parameter was given twice")
+    try:
+        return msgspec.convert(words, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
 
@@ -180,6 +195,10 @@ def timestamp(at_ms: int) -> str:
 def timestamp_of(at: datetime) -> str:
     """The same from what Postgres gives."""
     return timestamp(int(at.timestamp() * 1000))
+
+
+def _refused(reason: str) -> GatewayError:
+    return GatewayError(ErrorCode.INVALID_REQUEST, reason)
 
 
 def _invalid(error: msgspec.ValidationError) -> GatewayError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import msgspec
 import pytest
 
@@ -126,5 +128,5 @@ def test_what_is_no_network_is_refused_by_its_index(text: str) -> None:
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "1.5", "ten", "", "٣", "9" * 30])
 def test_a_page_size_out_of_bounds_is_refused(limit: str) -> None:
     with pytest.raises(GatewayError) as error:
-        decode_query({"limit": limit}, PageQuery)
+        decode_query(f"limit={quote(limit)}", PageQuery)
     assert refused(error) == (ErrorCode.INVALID_REQUEST, "limit")
