@@ -17,6 +17,10 @@ _PASSED = {
     "allow": "Allow",
     "cache-control": "Cache-Control",
     "content-disposition": "Content-Disposition",
+    "content-security-policy": "Content-Security-Policy",
+    "referrer-policy": "Referrer-Policy",
+    "www-authenticate": "WWW-Authenticate",
+    "x-content-type-options": "X-Content-Type-Options",
 }
 #: Service -> client as well, but known before the body and part of the gateway's own headers.
 _OURS = {
@@ -38,6 +42,7 @@ _WORD_BY_STATUS = {
         ErrorCode.CONFLICT,
         ErrorCode.REQUEST_TOO_LARGE,
         ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode.RATE_LIMIT_EXCEEDED,
         ErrorCode.INTERNAL_ERROR,
         ErrorCode.BAD_UPSTREAM,
         ErrorCode.UPSTREAM_UNAVAILABLE,

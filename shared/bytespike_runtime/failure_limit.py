@@ -59,7 +59,8 @@ class FailureLimit:
             free_at = 2 - self._limit / counter.current
         else:
             free_at = 1 - (self._limit - counter.current) / counter.previous
-        return max(1, math.ceil((free_at - elapsed) * WINDOW_S))
+        # At that very moment it is exactly at its limit still; a float may say a hair less.
+        return math.floor((free_at - elapsed) * WINDOW_S + 1e-6) + 1
 
     def failed(self, address: str | None) -> None:
         """Count one failure."""

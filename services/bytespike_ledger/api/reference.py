@@ -1,4 +1,4 @@
-"""The API's own description: ``/api/openapi.json``."""
+"""The API's own description: ``/api/openapi.json`` and, for people, ``/api/reference``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
+from typing import Any
 
 import msgspec
 
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.openapi import openapi_document
+from bytespike_ledger.api.reference_page import PAGE_HEADERS, reference_page
 from bytespike_ledger.api.route import Access, Route
 
 __all__ = ["ReferenceApi"]
@@ -24,7 +26,7 @@ class ReferenceApi:
     version: str = field(default_factory=lambda: metadata.version("bytespike"))
 
     def routes(self) -> list[Route]:
-        """``/api/openapi.json``."""
+        """``/api/openapi.json`` and ``/api/reference``."""
         return [
             Route(
                 method="GET",
@@ -33,13 +35,33 @@ class ReferenceApi:
                 summary="This API as an OpenAPI 3.1 document",
                 tag="reference",
                 access=Access.PUBLIC,
-            )
+                reply=dict[str, Any],
+            ),
+            Route(
+                method="GET",
+                path="/api/reference",
+                handler=self.page,
+                summary="This API as a page to read",
+                tag="reference",
+                access=Access.PUBLIC,
+                content_type="text/html; charset=utf-8",
+            ),
         ]
 
     async def document(self, _call: Call) -> Reply:
-        return Reply(self._document)
+        return Reply(self._encoded)
+
+    async def page(self, _call: Call) -> Reply:
+        return Reply(self._page, headers=PAGE_HEADERS)
 
     @cached_property
-    def _document(self) -> bytes:
-        document = openapi_document([*self.described, *self.routes()], version=self.version)
-        return msgspec.json.encode(document)
+    def _document(self) -> dict[str, Any]:
+        return openapi_document([*self.described, *self.routes()], version=self.version)
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        return msgspec.json.encode(self._document)
+
+    @cached_property
+    def _page(self) -> bytes:
+        return reference_page(self._document)
