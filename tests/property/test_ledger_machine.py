@@ -51,7 +51,7 @@ from bytespike_ledger.sweeper import Sweeper
 from bytespike_runtime import pg
 from bytespike_runtime.bus import Bus
 from bytespike_runtime.kv import KvUnavailable, ScriptPipe
-from tests.support.ledger import CATALOGUE, open_books, plain_controls, prepare_database
+from tests.support.ledger import CATALOGUE, OPERATOR, open_books, plain_controls, prepare_database
 from tests.support.money_model import MoneyModel, Request
 
 WIDEST_BUCKET_MS = WINDOWS[-1].bucket_ms
@@ -111,7 +111,9 @@ class Money(RuleBasedStateMachine):
     async def open_account(self) -> None:
         await self.world.pipe.command("FLUSHDB")
         await self.rebuilder().rebuild()
-        org = await create_org(self.world.books, name="model", tier="free", concurrency=SLOTS)
+        org = await create_org(
+            self.world.books, OPERATOR, name="model", tier="free", concurrency=SLOTS
+        )
         made = await create_key(
             self.world.books,
             self.world.catalogue,

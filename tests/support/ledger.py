@@ -23,6 +23,7 @@ from bytespike_contracts.money import Rates, TokenUsage
 from bytespike_contracts.settlement import Outcome, charge
 from bytespike_contracts.subjects import usage_subject
 from bytespike_contracts.usage import Attempt, UsageEvent, encode_batch
+from bytespike_ledger.accounts.actors import ROOT, Operator
 from bytespike_ledger.accounts.keys import create_key
 from bytespike_ledger.accounts.orgs import create_org
 from bytespike_ledger.accounts.wallets import top_up
@@ -43,6 +44,7 @@ from bytespike_runtime.migrate import migrate
 
 __all__ = [
     "CATALOGUE",
+    "OPERATOR",
     "Customer",
     "Rig",
     "ledger",
@@ -75,6 +77,10 @@ id = "default"
 id = "half"
 multiplier = "0.5"
 """
+
+
+#: Who does what tests do as operators without going through the API.
+OPERATOR = Operator(id=ROOT, address="192.0.2.1", request_id="req_of_a_test")
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class Rig:
 
     async def customer(self, balance_uusd: int) -> Customer:
         """A new organisation with so much money and one key without limits."""
-        org = await create_org(self.books, name="Acme", tier="max", concurrency=None)
+        org = await create_org(self.books, OPERATOR, name="Acme", tier="max", concurrency=None)
         if balance_uusd:
             await top_up(
                 self.books, org.account_id, amount_uusd=balance_uusd, idempotency_key=None, note=""

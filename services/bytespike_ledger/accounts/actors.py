@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 
-__all__ = ["ROLES", "Actor", "Operator", "Permission", "Role"]
+__all__ = ["ROLES", "ROOT", "Actor", "Operator", "Permission", "Role"]
 
 
 class Role(StrEnum):
@@ -80,6 +80,10 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.MEMBER: _OF_A_MEMBER,
     Role.VIEWER: _OF_A_VIEWER,
 }
+
+
+#: How the audit log calls whoever has the admin token of the settings.
+ROOT = "root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

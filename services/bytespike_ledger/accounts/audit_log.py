@@ -12,10 +12,12 @@ from enum import StrEnum
 import msgspec
 
 from bytespike_ledger.accounts.actors import Actor, Operator
-from bytespike_ledger.store import Connection
+from bytespike_ledger.books import Books
+from bytespike_ledger.store import Connection, connection
 from bytespike_ledger.store import audit_log as store
+from bytespike_ledger.store.audit_log import AuditLogFilter, AuditLogRow
 
-__all__ = ["Action", "record"]
+__all__ = ["Action", "list_entries", "record"]
 
 
 class Action(StrEnum):
@@ -76,3 +78,9 @@ async def record(
         before=None if before is None else msgspec.json.encode(before).decode(),
         after=None if after is None else msgspec.json.encode(after).decode(),
     )
+
+
+async def list_entries(books: Books, wanted: AuditLogFilter, *, limit: int) -> list[AuditLogRow]:
+    """A page of entries, newest first."""
+    async with connection(books.pool) as conn:
+        return await store.list_entries(conn, wanted, limit=limit)

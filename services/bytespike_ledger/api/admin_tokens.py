@@ -6,6 +6,7 @@ from collections import OrderedDict
 from hashlib import sha256
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
+from bytespike_ledger.accounts.actors import ROOT
 from bytespike_ledger.books import Books
 from bytespike_ledger.store import connection
 from bytespike_ledger.store.actors import read_operator
@@ -15,7 +16,7 @@ from bytespike_runtime.settings import Secret
 
 __all__ = ["AdminTokens"]
 
-_ROOT = "root"
+
 #: Operators at work, each from a place or two.
 _TRUSTED_SIZE = 1_000
 
@@ -62,7 +63,7 @@ class AdminTokens:
 
     async def _find(self, token: str, digest: bytes) -> str | None:
         if self._root.matches(token):
-            return _ROOT
+            return ROOT
         async with connection(self._books.pool) as conn:
             return await read_operator(conn, digest)
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bytespike_ledger.accounts.acting import acting
+from bytespike_ledger.accounts.audit_log import Action, record
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.route import Access, Route
 from bytespike_ledger.audit import AuditReport
+from bytespike_ledger.books import Books
 
 __all__ = ["OfficeApi"]
 
@@ -42,6 +45,7 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
 class OfficeApi:
     """The handlers; ``audit`` and ``rebuild`` are the upkeep's own functions."""
 
+    books: Books
     audit: Callable[[], Awaitable[AuditReport]]
     rebuild: Callable[[], Awaitable[None]]
 
@@ -87,6 +91,8 @@ class OfficeApi:
             )
         )
 
-    async def run_rebuild(self, _call: Call) -> Reply:
+    async def run_rebuild(self, call: Call) -> Reply:
         await self.rebuild()
+        async with acting(self.books, call.operator) as conn:
+            await record(conn, call.operator, Action.BOOKS_REBUILD, target="redis")
         return Reply(Rebuilt(rebuilt=True))

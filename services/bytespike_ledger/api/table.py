@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from bytespike_ledger.api.audit_log import AuditLogApi
 from bytespike_ledger.api.balance import BalanceApi
+from bytespike_ledger.api.bootstrap import BootstrapApi
 from bytespike_ledger.api.channels import ChannelApi
 from bytespike_ledger.api.groups import GroupApi
 from bytespike_ledger.api.keys import KeyApi
 from bytespike_ledger.api.me import MeApi
+from bytespike_ledger.api.members import MemberApi
 from bytespike_ledger.api.office import OfficeApi
+from bytespike_ledger.api.operators import OperatorApi
 from bytespike_ledger.api.orgs import OrgApi
 from bytespike_ledger.api.parked import ParkedApi
 from bytespike_ledger.api.pricing import PricingApi
@@ -18,6 +22,7 @@ from bytespike_ledger.api.reference import ReferenceApi
 from bytespike_ledger.api.route import Route
 from bytespike_ledger.api.usage import UsageApi
 from bytespike_ledger.api.usage_summary import UsageSummaryApi
+from bytespike_ledger.api.users import UserApi
 from bytespike_ledger.api.wallets import WalletApi
 from bytespike_ledger.audit import AuditReport
 from bytespike_ledger.books import Books
@@ -42,13 +47,18 @@ def all_routes(
         *UsageSummaryApi(books=books).routes(),
         *ReconciliationApi(books=books).routes(),
         *OrgApi(books=books).routes(),
+        *MemberApi(books=books).routes(),
+        *UserApi(books=books).routes(),
+        *OperatorApi(books=books).routes(),
+        *BootstrapApi(books=books, catalogue=catalogue).routes(),
+        *AuditLogApi(books=books).routes(),
         *KeyApi(books=books, catalogue=catalogue).routes(),
         *WalletApi(books=books).routes(),
         *GroupApi(books=books, catalogue=catalogue).routes(),
         *PricingApi(prices=PriceList(books.pool), catalogue=catalogue).routes(),
         *MeApi(books=books, catalogue=catalogue).routes(),
         *ChannelApi(books=books, catalogue=catalogue).routes(),
-        *OfficeApi(audit=audit, rebuild=rebuild).routes(),
         *ParkedApi(books=books, put_back=put_back).routes(),
+        *OfficeApi(books=books, audit=audit, rebuild=rebuild).routes(),
     ]
     return [*routes, *ReferenceApi(described=routes).routes()]

@@ -13,6 +13,17 @@ create table users (
 );
 create unique index users_email on users (email);
 
+-- Who has this address: the user we know, else a new one; the caller cannot tell which. It is the
+-- only look a tenant gets across accounts, and only the id comes out.
+create function user_of_email(new_id text, wanted_email text, wanted_name text) returns text
+    language sql security definer set search_path = public, pg_temp as
+$$
+    insert into users (id, email, name) values (new_id, wanted_email, wanted_name)
+    on conflict (email) do update set email = excluded.email
+    returning id
+$$;
+revoke execute on function user_of_email from public;
+
 alter table orgs
     add column status         text not null default 'active' check (status in ('active', 'paused')),
     -- Spend limits of the organisation over all its keys; 0 = unlimited.
@@ -27,6 +38,9 @@ create table members (
     account_id     text not null references accounts,
     org_id         text not null references orgs,
     user_id        text not null references users,
+    -- What the organisation calls them. Not the user's own name: whoever adds somebody learns
+    -- nothing of them, not even whether we knew them.
+    name           text not null default '',
     role           text not null check (role in ('owner', 'admin', 'member', 'viewer')),
     status         text not null default 'active' check (status in ('active', 'disabled', 'removed')),
     -- Spend limits of the member over all their keys; 0 = unlimited.
@@ -113,7 +127,8 @@ create table operators (
     token_hash bytea not null unique check (octet_length(token_hash) = 32),
     hint       text not null,
     status     text not null default 'active' check (status in ('active', 'disabled')),
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now()
 );
 
 -- What operators decided about channels at run time, above what the catalogue says.
@@ -145,6 +160,10 @@ create table audit_log (
     after      jsonb
 );
 create index audit_log_account on audit_log (account_id, id);
+create index audit_log_actor on audit_log (actor, id);
+create index audit_log_action on audit_log (action, id);
+create index audit_log_target on audit_log (target, id);
+create index audit_log_at on audit_log (at);
 create trigger audit_log_is_immutable before update or delete or truncate on audit_log
     for each statement execute function refuse_change();
 revoke update, delete, truncate on audit_log from public;

@@ -42,6 +42,8 @@ class Lock(IntEnum):
     REBUILD = 0x6273_0002
     #: Held by the one ledger that sweeps, audits and creates partitions.
     UPKEEP = 0x6273_0003
+    #: Held by the one call that sets up a first organisation.
+    BOOTSTRAP = 0x6273_0004
 
 
 class RefusedByDatabase(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -11,6 +12,7 @@ from bytespike_ledger.store import Connection
 __all__ = [
     "AccountRow",
     "OrgRow",
+    "OrgStatus",
     "Tier",
     "TransferKind",
     "TransferRow",
@@ -21,29 +23,38 @@ __all__ = [
     "insert_transfer",
     "list_orgs",
     "lock_balance",
+    "lock_org",
+    "named_org",
     "read_account",
     "read_org",
+    "update_account",
 ]
 
 Tier = Literal["free", "pro", "max", "enterprise"]
+OrgStatus = Literal["active", "paused"]
 TransferKind = Literal["topup"]
 
 _ORG = """
-    select orgs.id, orgs.name, orgs.account_id, orgs.created_at, tier, concurrency,
-           posted_uusd as balance_uusd
+    select orgs.*, tier, concurrency, posted_uusd as balance_uusd
     from orgs join accounts on accounts.id = orgs.account_id
               join balances on balances.account_id = orgs.account_id
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrgRow:
-    """An organisation with its account and the settled balance of its wallet."""
+    """An organisation with its account and the settled balance of its wallet. Caps of 0: none."""
 
     id: str
     name: str
     account_id: str
     created_at: datetime
+    updated_at: datetime
+    status: OrgStatus
+    quota_uusd: int
+    window_5h_uusd: int
+    window_1d_uusd: int
+    window_7d_uusd: int
     tier: Tier
     concurrency: int
     balance_uusd: int
@@ -91,6 +102,31 @@ async def read_org(conn: Connection, org_id: str) -> OrgRow | None:
     """One organisation, or None."""
     row = await conn.fetchrow(f"{_ORG} where orgs.id = $1", org_id)
     return None if row is None else OrgRow(**row)
+
+
+async def lock_org(conn: Connection, org_id: str) -> OrgRow | None:
+    """The same, locked until the transaction ends: changes of an organisation and its members go
+    one after the other.
+    """
+    await conn.execute("select from orgs where id = $1 for update", org_id)
+    return await read_org(conn, org_id)
+
+
+async def named_org(conn: Connection, name: str) -> OrgRow | None:
+    """The oldest organisation of this name, or None."""
+    row = await conn.fetchrow(f"{_ORG} where orgs.name = $1 order by orgs.id limit 1", name)
+    return None if row is None else OrgRow(**row)
+
+
+async def update_account(conn: Connection, account_id: str, changes: Mapping[str, object]) -> None:
+    """Set ``tier`` and ``concurrency``, or one of them."""
+    await conn.execute(
+        """update accounts set tier = coalesce($2, tier), concurrency = coalesce($3, concurrency)
+           where id = $1""",
+        account_id,
+        changes.get("tier"),
+        changes.get("concurrency"),
+    )
 
 
 async def read_account(conn: Connection, account_id: str) -> AccountRow | None:

@@ -22,6 +22,7 @@ __all__ = [
     "keys_after",
     "keys_due",
     "list_keys",
+    "manage_key_of",
     "mark_key_projected",
     "note_last_used",
     "read_created",
@@ -197,6 +198,17 @@ async def read_key(conn: Connection, key_id: str, *, locked: bool = False) -> Ke
     """One key, deleted ones included, or None; ``locked`` until the transaction ends."""
     suffix = " for update of api_keys" if locked else ""
     row = await conn.fetchrow(f"{_SELECT} where api_keys.id = $1{suffix}", key_id)
+    return None if row is None else _key(row)
+
+
+async def manage_key_of(conn: Connection, member_id: str) -> KeyRow | None:
+    """A member's oldest active key with the scope ``manage``, or None."""
+    row = await conn.fetchrow(
+        f"""{_SELECT} where api_keys.member_id = $1 and api_keys.status = 'active'
+              and 'manage' = any (api_keys.scopes)
+            order by api_keys.id limit 1""",
+        member_id,
+    )
     return None if row is None else _key(row)
 
 
