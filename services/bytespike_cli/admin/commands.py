@@ -15,7 +15,7 @@ import msgspec
 from bytespike_cli.gateway_api import GatewayApi
 from bytespike_contracts.money import parse_usd
 
-__all__ = ["Ask", "Commands", "Listed", "Show", "count", "days", "given", "usd"]
+__all__ = ["Ask", "Commands", "Listed", "Show", "changes", "count", "days", "given", "usd"]
 
 Ask = Callable[[GatewayApi, argparse.Namespace], Awaitable[bytes]]
 Show = Callable[[Any], str]
@@ -57,6 +57,14 @@ class Listed(argparse.Action):
 def given(args: argparse.Namespace, *names: str) -> dict[str, object]:
     """The options that were said; one that was left out must not reach the ledger as a value."""
     return {name: value for name in names if (value := getattr(args, name, None)) is not None}
+
+
+def changes(args: argparse.Namespace, *names: str) -> dict[str, object]:
+    """The same for an update, which has to change something."""
+    wanted = given(args, *names)
+    if not wanted:
+        raise ValueError("nothing to change: name at least one option (see --help)")
+    return wanted
 
 
 def usd(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bytespike_cli.admin.commands import Commands, Listed, days, given, usd
+from bytespike_cli.admin.caps import CAPS, add_caps
+from bytespike_cli.admin.commands import Commands, Listed, changes, days, given
 from bytespike_cli.admin.paths import account_path, add_org, key_path
 from bytespike_cli.admin.views import thing
 from bytespike_cli.gateway_api import GatewayApi
@@ -16,10 +17,7 @@ __all__ = ["add_key_commands"]
 #: Options that are fields of a key, under the same name.
 _FIELDS = (
     "name",
-    "quota",
-    "rate_limit_5h",
-    "rate_limit_1d",
-    "rate_limit_7d",
+    *CAPS,
     "ip_allow",
     "ip_deny",
     "expires_in_days",
@@ -55,12 +53,7 @@ def add_key_commands(commands: Commands) -> None:
 
 
 def _add_fields(parser: argparse.ArgumentParser) -> None:
-    limits = parser.add_argument_group("spend limits in USD (0 = none)")
-    limits.add_argument("--quota", type=usd, metavar="USD", help="for the key's whole life")
-    for window in ("5h", "1d", "7d"):
-        limits.add_argument(
-            f"--rate-limit-{window}", type=usd, metavar="USD", help=f"in any {window}"
-        )
+    add_caps(parser, of_whom="the key")
     access = parser.add_argument_group("access")
     for option, words in (
         ("--ip-allow", "addresses it works from"),
@@ -97,10 +90,7 @@ async def _show(api: GatewayApi, args: argparse.Namespace) -> bytes:
 
 
 async def _update(api: GatewayApi, args: argparse.Namespace) -> bytes:
-    changes = given(args, *_FIELDS)
-    if not changes:
-        raise ValueError("nothing to change: name at least one option (see --help)")
-    return await api.call("PATCH", key_path(args.key), changes)
+    return await api.call("PATCH", key_path(args.key), changes(args, *_FIELDS))
 
 
 async def _disable(api: GatewayApi, args: argparse.Namespace) -> bytes:

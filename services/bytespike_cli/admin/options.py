@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from bytespike_cli.admin.audit_log import add_audit_log_command
+from bytespike_cli.admin.bootstrap import add_bootstrap_command
 from bytespike_cli.admin.commands import Commands
 from bytespike_cli.admin.keys import add_key_commands
+from bytespike_cli.admin.members import add_member_commands
 from bytespike_cli.admin.office import add_office_commands
+from bytespike_cli.admin.operators import add_operator_commands
 from bytespike_cli.admin.orgs import add_org_commands
 from bytespike_cli.admin.parked import add_parked_commands
+from bytespike_cli.admin.users import add_user_commands
 from bytespike_cli.admin.wallets import add_wallet_commands
 
 __all__ = ["add_admin_options"]
@@ -17,8 +22,13 @@ __all__ = ["add_admin_options"]
 def add_admin_options(parser: argparse.ArgumentParser) -> None:
     """Fill the parser of `bytespike admin`; adding an area is adding a line."""
     commands = Commands(parser)
+    add_bootstrap_command(commands)
     add_org_commands(commands.level("org", "organisations"))
+    add_member_commands(commands.level("member", "members of an organisation"))
+    add_user_commands(commands.level("user", "people, and individuals with their own account"))
     add_wallet_commands(commands.level("wallet", "money of an organisation"))
     add_key_commands(commands.level("key", "API keys"))
     add_parked_commands(commands.level("parked", "usage events that could not be settled"))
+    add_operator_commands(commands.level("operator", "people who run the platform"))
+    add_audit_log_command(commands)
     add_office_commands(commands)

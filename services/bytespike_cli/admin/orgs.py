@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import argparse
 
-from bytespike_cli.admin.commands import Commands, count, given
-from bytespike_cli.admin.paths import ADMIN
+from bytespike_cli.admin.caps import CAPS, add_caps
+from bytespike_cli.admin.commands import Commands, changes, given
+from bytespike_cli.admin.paths import ADMIN, org_path
+from bytespike_cli.admin.tiers import add_tier
 from bytespike_cli.admin.views import thing
 from bytespike_cli.gateway_api import GatewayApi
 from bytespike_cli.tables import rows_of
 
 __all__ = ["add_org_commands"]
 
-_show_orgs = rows_of("id", "name", "tier", "concurrency", "balance_usd")
+_FIELDS = ("name", "tier", "concurrency", *CAPS)
+
+_show_orgs = rows_of("id", "name", "status", "tier", "concurrency", "balance_usd")
 
 
 def add_org_commands(commands: Commands) -> None:
-    """`org create`, `org list`."""
+    """`org create`, `list`, `show`, `update`, `pause`, `resume`."""
     create = commands.leaf("create", "make an organisation", _create, thing)
     create.add_argument("--name", required=True)
-    create.add_argument(
-        "--tier", choices=("free", "pro", "max", "enterprise"), help="default: enterprise"
-    )
-    create.add_argument(
-        "--concurrency", type=count, metavar="N", help="requests at once; default: by tier"
-    )
+    add_tier(create, default="enterprise")
     commands.leaf("list", "all organisations", _list, _show_orgs)
+    update = commands.leaf("update", "change an organisation", _update, thing)
+    _add_org(update)
+    update.add_argument("--name")
+    add_tier(update)
+    add_caps(update, of_whom="the organisation")
+    for name, words, ask in (
+        ("show", "everything about an organisation", _show),
+        ("pause", "refuse all its keys until it is resumed", _pause),
+        ("resume", "accept its keys again", _resume),
+    ):
+        _add_org(commands.leaf(name, words, ask, thing))
+
+
+def _add_org(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("org", metavar="ORG", help="its id, or its name")
 
 
 async def _create(api: GatewayApi, args: argparse.Namespace) -> bytes:
@@ -34,3 +48,20 @@ async def _create(api: GatewayApi, args: argparse.Namespace) -> bytes:
 
 async def _list(api: GatewayApi, args: argparse.Namespace) -> bytes:
     return await api.every(f"{ADMIN}/orgs")
+
+
+async def _show(api: GatewayApi, args: argparse.Namespace) -> bytes:
+    return await api.call("GET", await org_path(api, args.org))
+
+
+async def _update(api: GatewayApi, args: argparse.Namespace) -> bytes:
+    wanted = changes(args, *_FIELDS)
+    return await api.call("PATCH", await org_path(api, args.org), wanted)
+
+
+async def _pause(api: GatewayApi, args: argparse.Namespace) -> bytes:
+    return await api.call("PATCH", await org_path(api, args.org), {"status": "paused"})
+
+
+async def _resume(api: GatewayApi, args: argparse.Namespace) -> bytes:
+    return await api.call("PATCH", await org_path(api, args.org), {"status": "active"})

@@ -4,63 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from bytespike_cli.admin.options import add_admin_options
 from bytespike_cli.admin.run import run_admin
-from bytespike_cli.gateway_api import ApiError, GatewayApi, decode
-from bytespike_cli.ports import LOOPBACK
-
-
-def _parse(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    add_admin_options(parser)
-    return parser.parse_args(words)
-
-
-class Recorder:
-    """An HTTP server that remembers what it was asked and answers as told."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str, object]] = []
-        self.answers = [web.json_response({"ok": True})]
-        self.url = ""
-
-    async def handle(self, request: web.Request) -> web.Response:
-        text = await request.text()
-        self.asked.append((request.method, request.path_qs, json.loads(text) if text else None))
-        self.authorization = request.headers["authorization"]
-        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
-        return web.Response(body=answer.body, status=answer.status, content_type="application/json")
-
-
-@pytest.fixture
-async def recorder() -> AsyncIterator[Recorder]:
-    recorder = Recorder()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", recorder.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, LOOPBACK, 0)
-    await site.start()
-    recorder.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
-    yield recorder
-    await runner.cleanup()
-
-
-async def _run(recorder: Recorder, *words: str) -> bytes:
-    args = _parse(*words)
-    async with GatewayApi(recorder.url, "secret-token") as api:
-        answer: bytes = await args.ask(api, args)
-    return answer
+from bytespike_cli.gateway_api import ApiError, decode
+from tests.support.admin_cli import Recorder, asked_by, parse
 
 
 async def test_every_control_of_a_key_reaches_the_api_as_it_was_said(recorder: Recorder) -> None:
-    await _run(
+    await asked_by(
         recorder,
         *("key", "create", "--org", "acct_1", "--name", "ci", "--quota", "25.5"),
         *("--rate-limit-5h", "1", "--rate-limit-1d", "2.00", "--rate-limit-7d", "0"),
@@ -86,10 +41,10 @@ async def test_every_control_of_a_key_reaches_the_api_as_it_was_said(recorder: R
 
 
 async def test_an_update_sends_only_what_was_named(recorder: Recorder) -> None:
-    await _run(recorder, "key", "update", "key_1", "--ip-allow", "")
+    await asked_by(recorder, "key", "update", "key_1", "--ip-allow", "")
     assert recorder.asked == [("PATCH", "/api/v1/admin/keys/key_1", {"ip_allow": []})]
     with pytest.raises(ValueError, match="nothing to change"):
-        await _run(recorder, "key", "update", "key_1")
+        await asked_by(recorder, "key", "update", "key_1")
 
 
 async def test_an_org_may_be_given_by_its_name(recorder: Recorder) -> None:
@@ -99,13 +54,13 @@ async def test_an_org_may_be_given_by_its_name(recorder: Recorder) -> None:
         web.json_response({"items": orgs, "next_cursor": None}),
         web.json_response({"id": "org_1", "account_id": "acct_1"}),
     ]
-    await _run(recorder, "wallet", "top-up", "--org", "acme", "--usd", "5", "--note", "gift")
+    await asked_by(recorder, "wallet", "top-up", "--org", "acme", "--usd", "5", "--note", "gift")
     top_up = {"usd": "5", "note": "gift"}
     assert recorder.asked[-1] == ("POST", "/api/v1/admin/accounts/acct_1/top-ups", top_up)
     for name, words in (("nobody", "no organisation is"), ("twin", "2 organisations are")):
         recorder.answers = [web.json_response({"items": orgs, "next_cursor": None})]
         with pytest.raises(ValueError, match=words):
-            await _run(recorder, "key", "list", "--org", name)
+            await asked_by(recorder, "key", "list", "--org", name)
 
 
 async def test_a_list_is_all_of_its_pages(recorder: Recorder) -> None:
@@ -114,7 +69,7 @@ async def test_a_list_is_all_of_its_pages(recorder: Recorder) -> None:
         web.json_response(text=json.dumps(first).replace("1.1", "1.10")),
         web.json_response({"items": [{"id": "org_2"}], "next_cursor": None}),
     ]
-    answer = await _run(recorder, "org", "list")
+    answer = await asked_by(recorder, "org", "list")
     expected = (
         b'{"items":[{"id": "org_1", "balance_usd": 1.10},{"id": "org_2"}],"next_cursor":null}'
     )
@@ -126,19 +81,19 @@ async def test_a_list_is_all_of_its_pages(recorder: Recorder) -> None:
 
 
 async def test_a_key_can_be_made_to_last_for_ever(recorder: Recorder) -> None:
-    await _run(recorder, "key", "update", "key_1", "--expires-in-days", "never")
+    await asked_by(recorder, "key", "update", "key_1", "--expires-in-days", "never")
     assert recorder.asked[0][2] == {"expires_in_days": None}
 
 
 async def test_ids_cannot_reach_other_paths(recorder: Recorder) -> None:
-    await _run(recorder, "key", "delete", "../orgs?x=1")
+    await asked_by(recorder, "key", "delete", "../orgs?x=1")
     assert recorder.asked == [("DELETE", "/api/v1/admin/keys/..%2Forgs%3Fx%3D1", None)]
 
 
 async def test_an_error_envelope_becomes_one_line(recorder: Recorder) -> None:
     recorder.answers = [web.json_response({"error": {"message": "no key 'key_1'"}}, status=404)]
     with pytest.raises(ApiError, match=r"^no key 'key_1' \(HTTP 404\)$") as caught:
-        await _run(recorder, "key", "show", "key_1")
+        await asked_by(recorder, "key", "show", "key_1")
     assert caught.value.status == 404
 
 
@@ -154,7 +109,7 @@ async def test_an_error_envelope_becomes_one_line(recorder: Recorder) -> None:
 )
 def test_wrong_usage_is_refused_before_anyone_is_asked(words: tuple[str, ...]) -> None:
     with pytest.raises((argparse.ArgumentError, SystemExit)):
-        _parse(*words)
+        parse(*words)
 
 
 def test_amounts_keep_their_own_spelling() -> None:
@@ -165,7 +120,7 @@ def test_amounts_keep_their_own_spelling() -> None:
 def test_without_a_gateway_the_way_out_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_admin(_parse("org", "list"), tmp_path, {}) == 1
+    assert run_admin(parse("org", "list"), tmp_path, {}) == 1
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "bytespike up" in message
