@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from bytespike_contracts.subjects import (
     USAGE_STREAM,
     USAGE_SUBJECTS,
 )
+from bytespike_ledger.accounts.wallet_settings import watch_wallets
 from bytespike_ledger.api.admin_tokens import AdminTokens
 from bytespike_ledger.api.dispatch import Dispatcher, on_bad_request
 from bytespike_ledger.api.table import all_routes
@@ -26,6 +28,8 @@ from bytespike_ledger.catalogue import CatalogueWatch
 from bytespike_ledger.consumer import Consumer
 from bytespike_ledger.metrics import LedgerMetrics
 from bytespike_ledger.mirror import Mirror
+from bytespike_ledger.payments.port import PaymentProvider
+from bytespike_ledger.payments.stripe import StripePayments
 from bytespike_ledger.prices import PriceBook
 from bytespike_ledger.projection import SCRIPTS, Projector
 from bytespike_ledger.rebuild import Rebuilder
@@ -36,6 +40,7 @@ from bytespike_runtime import pg
 from bytespike_runtime.bus import Bus, BusUnavailable, PullConsumer
 from bytespike_runtime.failure_limit import FailureLimit
 from bytespike_runtime.health import Health
+from bytespike_runtime.http_client import HttpClient
 from bytespike_runtime.kv import ScriptPipe
 from bytespike_runtime.logs import get_logger
 from bytespike_runtime.metrics import new_registry
@@ -51,6 +56,8 @@ _DUPLICATE_WINDOW_S = 120.0
 _ACK_WAIT_S = 30.0
 #: Messages delivered and not acknowledged, over all ledgers: some batches each, and those put back.
 _MAX_ACK_PENDING = 1_000
+#: Calls to a payment provider at once; more wait their turn.
+_MAX_PROVIDER_CALLS = 16
 
 _log = get_logger()
 
@@ -98,12 +105,14 @@ async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
         )
         health.add("redis", books.projector.ping)
         parts = _wire(settings, books, bus, pull, Mirror(pipe))
+        client = HttpClient(max_connections_per_origin=_MAX_PROVIDER_CALLS)
+        stack.push_async_callback(client.close)
         service = HttpService(
             name="ledger",
             host=settings.host,
             port=settings.port,
             ops_port=settings.ops_port,
-            handler=_api(settings, parts).handle,
+            handler=_api(settings, parts, _providers(settings, client)).handle,
             health=health,
             registry=registry,
             on_bad_request=on_bad_request,
@@ -139,7 +148,23 @@ def _wire(
     )
 
 
-def _api(settings: LedgerSettings, parts: _Parts) -> Dispatcher:
+def _providers(settings: LedgerSettings, client: HttpClient) -> dict[str, PaymentProvider]:
+    """The payment providers that are set up, by name."""
+    if settings.stripe_api_key is None or settings.stripe_webhook_secret is None:
+        return {}
+    stripe = StripePayments(
+        client,
+        api_key=settings.stripe_api_key,
+        webhook_secret=settings.stripe_webhook_secret,
+        base_url=settings.stripe_url,
+        return_url=settings.stripe_return_url,
+    )
+    return {stripe.name: stripe}
+
+
+def _api(
+    settings: LedgerSettings, parts: _Parts, providers: Mapping[str, PaymentProvider]
+) -> Dispatcher:
     async def rebuild() -> None:
         if not await parts.rebuilder.rebuild():
             raise GatewayError(ErrorCode.CONFLICT, "a rebuild is running already")
@@ -150,6 +175,7 @@ def _api(settings: LedgerSettings, parts: _Parts) -> Dispatcher:
         audit=parts.auditor.audit,
         rebuild=rebuild,
         put_back=parts.consumer.put_back,
+        providers=providers,
     )
     return Dispatcher(
         parts.books,
@@ -199,6 +225,7 @@ async def _run(
                 parts.sweeper.run(settings.sweep_interval_s),
                 parts.auditor.run(settings.audit_interval_s),
                 keep_carrying(parts.books),
+                watch_wallets(parts.books),
             )
         ]
         await serve(service, stop)

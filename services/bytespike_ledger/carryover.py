@@ -36,6 +36,7 @@ __all__ = [
     "keep_carrying",
     "key_record",
     "load_key",
+    "project_account",
 ]
 
 _EVERY_S = 1.0
@@ -121,7 +122,7 @@ async def carry_account(books: Books, account_id: str) -> bool:
     """Carry a committed change of a wallet to Redis. False = left to the loop, Redis is away."""
     try:
         async with connection(books.pool) as conn, lock(conn, Lock.PROJECTION, shared=True):
-            await _project_account(books, conn, account_id)
+            await project_account(books, conn, account_id)
     except KvUnavailable as error:
         _log.warning("wallet change waits for Redis", account_id=account_id, error=str(error))
         return False
@@ -141,7 +142,7 @@ async def carry_due(books: Books) -> bool:
         if accounts or limited:
             async with lock(conn, Lock.PROJECTION, shared=True):
                 for account_id in sorted(limited.union(accounts)):
-                    await _project_account(books, conn, account_id)
+                    await project_account(books, conn, account_id)
     for row in keys:
         await _project_key(books, row)
     for channel in channels:
@@ -197,8 +198,12 @@ async def _project_channel(books: Books, row: ChannelRow) -> None:
         await channel_store.mark_channel_projected(conn, row.channel, row.version)
 
 
-async def _project_account(books: Books, conn: Connection, account_id: str) -> None:
-    """Needs the projection lock, so that it does not meet a rebuild.
+async def project_account(
+    books: Books, conn: Connection, account_id: str, hold_ids: Sequence[str] = ()
+) -> None:
+    """Tell Redis what is committed and drop holds. Raises ``KvUnavailable``.
+
+    Needs the projection lock, so that it does not meet a rebuild.
 
     While Redis is whole, an account it lacks is a new one and may be opened; after a loss only the
     rebuild may open, because only it has waited for what is pending.
@@ -206,6 +211,6 @@ async def _project_account(books: Books, conn: Connection, account_id: str) -> N
     whole = await books.projector.intact()
     accounts = await state.whole_accounts(conn, [account_id], now_ms=books.now_ms())
     for account in accounts:
-        await books.projector.account(account, open_account=whole)
+        await books.projector.account(account, hold_ids, open_account=whole)
     if whole:
         await state.mark_projected(conn, accounts)

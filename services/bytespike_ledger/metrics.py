@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from bytespike_contracts.settlement import Outcome
 from bytespike_ledger.settle import ParkReason
 
-__all__ = ["LedgerMetrics"]
+__all__ = ["LedgerMetrics", "PaymentReport"]
+
+
+class PaymentReport(StrEnum):
+    """What came of a payment provider's report (closed set)."""
+
+    CREDITED = "credited"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+    DUPLICATE = "duplicate"
+    IGNORED = "ignored"
 
 
 class LedgerMetrics:
@@ -19,6 +31,7 @@ class LedgerMetrics:
         self._money(registry)
         self._holds(registry)
         self._proofs(registry)
+        self._payments(registry)
 
     def _calls(self, registry: CollectorRegistry) -> None:
         self.auth_failures = Counter(
@@ -140,5 +153,20 @@ class LedgerMetrics:
         self.unprojected = Gauge(
             "bytespike_ledger_unprojected_changes",
             "Changes of keys and wallets that Redis does not have yet.",
+            registry=registry,
+        )
+
+    def _payments(self, registry: CollectorRegistry) -> None:
+        self.payment_reports = Counter(
+            "bytespike_ledger_payment_reports",
+            "Signed reports of payment providers, by what came of them.",
+            ["result"],
+            registry=registry,
+        )
+        for result in PaymentReport:
+            self.payment_reports.labels(result.value)
+        self.payment_shortfall = Counter(
+            "bytespike_ledger_payment_shortfall_micro_usd",
+            "Given back by a provider after the wallet had spent it; our loss.",
             registry=registry,
         )

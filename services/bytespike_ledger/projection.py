@@ -24,7 +24,7 @@ from bytespike_contracts.channel_states import (
     ChannelState,
     RouterHealth,
 )
-from bytespike_contracts.holds import AccountState, ScopeCaps, ScopeSpend
+from bytespike_contracts.holds import AccountState, Admission, Refusal, ScopeCaps, ScopeSpend
 from bytespike_contracts.keys import (
     PROJECTION_MARKER,
     KeyChange,
@@ -74,6 +74,10 @@ _SHOW_ALL = SpendCaps(
 )
 
 _decode_report = msgspec.json.Decoder(RouterHealth).decode
+
+
+#: More requests than any account may have in flight.
+_NO_CAP = 2**31
 
 
 class Projector:
@@ -150,6 +154,27 @@ class Projector:
         if state is None:
             raise KvUnavailable("the account is being loaded")
         return state
+
+    async def hold(
+        self, account_id: str, hold_id: str, amount_uusd: int, *, lease_ms: int
+    ) -> Admission:
+        """Take money out of what requests can spend, as a request does, but counted in no scope.
+
+        Raises ``KvUnavailable`` also while the account is not loaded.
+        """
+        args = holds.admit_args(
+            hold_id,
+            amount_uusd,
+            concurrency=_NO_CAP,
+            scopes=[],
+            now_ms=self._now_ms(),
+            lease_ms=lease_ms,
+        )
+        reply = await self._pipe.script("admit", holds.wallet_name(account_id), args)
+        admission = holds.read_admission(reply)
+        if admission.refusal is Refusal.NOT_LOADED:
+            raise KvUnavailable("the account is being loaded")
+        return admission
 
     async def key(
         self, hash_hex: str, record: KeyRecord, *, deleted: bool, announce: bool = True

@@ -62,3 +62,23 @@ class LedgerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
             " 401; further ones get a 429",
         ),
     ] = 20
+    stripe_api_key: Annotated[
+        Secret | None, Meta(description="Stripe's secret key; none = customers cannot pay by card")
+    ] = None
+    stripe_webhook_secret: Annotated[
+        Secret | None, Meta(description="what Stripe signs its events with")
+    ] = None
+    stripe_return_url: Annotated[
+        str, Meta(description="where customers come back to from Stripe's page")
+    ] = ""
+    stripe_url: Annotated[str, Meta(min_length=1, description="Stripe's API")] = (
+        "https://api.stripe.com"
+    )
+
+    def __post_init__(self) -> None:
+        parts = (self.stripe_api_key, self.stripe_webhook_secret, self.stripe_return_url)
+        if any(parts) and not all(parts):
+            # A checkout whose payment nobody would hear of must not be opened.
+            raise ValueError(
+                "stripe_api_key, stripe_webhook_secret and stripe_return_url: set all or none"
+            )

@@ -30,6 +30,8 @@ HOMES: dict[str, tuple[str, ...]] = {
         "services/bytespike_edge/app.py",
         "services/bytespike_text/upstream.py",
         "services/bytespike_text/app.py",
+        "services/bytespike_ledger/payments/stripe.py",
+        "services/bytespike_ledger/app.py",
         "services/bytespike_cli/gateway_api.py",
         "shared/bytespike_runtime/http_client",
     ),

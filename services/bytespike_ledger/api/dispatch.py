@@ -108,8 +108,8 @@ class Dispatcher:
         path = request.raw_path.partition("?")[0]
         segments = tuple(path.split("/"))
         for shape, methods in self._routes.get(len(segments), ()):
-            pairs = list(zip(shape, segments, strict=True))
-            if all(_IS_ID(got) if want.startswith("{") else want == got for want, got in pairs):
+            ids = _ids(shape, segments)
+            if ids is not None:
                 route = methods.get(request.method)
                 if route is None:
                     raise GatewayError(
@@ -117,7 +117,7 @@ class Dispatcher:
                         f"{request.method} is not possible here",
                         headers={"allow": ", ".join(sorted(methods))},
                     )
-                return route, {want[1:-1]: got for want, got in pairs if want.startswith("{")}
+                return route, ids
         raise GatewayError(ErrorCode.NOT_FOUND, f"no such path: {path[:200]}")
 
     async def _who(
@@ -185,11 +185,30 @@ class Dispatcher:
         return self._internal_token.matches(request.headers.get(INTERNAL_TOKEN_HEADER))
 
 
+def _ids(shape: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    """The variable parts of a path that has this shape, else None. A variable may have an ending,
+    as in ``{month}.csv``.
+    """
+    ids: dict[str, str] = {}
+    for want, got in zip(shape, segments, strict=True):
+        name, _, ending = want[1:].partition("}")
+        if not want.startswith("{"):
+            if want != got:
+                return None
+        elif not got.endswith(ending) or not _IS_ID(got.removesuffix(ending)):
+            return None
+        else:
+            ids[name] = got.removesuffix(ending)
+    return ids
+
+
 _Shapes = list[tuple[tuple[str, ...], dict[str, Route]]]
 
 
 def _by_shape(routes: Sequence[Route]) -> dict[int, _Shapes]:
-    """Routes by number of segments; fixed segments are tried before variable ones."""
+    """Routes by number of segments; fixed segments are tried before variable ones, and those with
+    an ending before those without.
+    """
     methods: dict[tuple[str, ...], dict[str, Route]] = {}
     for route in routes:
         known = methods.setdefault(route.segments, {})
@@ -197,9 +216,13 @@ def _by_shape(routes: Sequence[Route]) -> dict[int, _Shapes]:
             raise ValueError(f"two routes for {route.method} {route.path}")
         known[route.method] = route
     table: dict[int, _Shapes] = {}
-    for shape in sorted(methods, key=lambda s: [part.startswith("{") for part in s]):
+    for shape in sorted(methods, key=lambda s: [_openness(part) for part in s]):
         table.setdefault(len(shape), []).append((shape, methods[shape]))
     return table
+
+
+def _openness(part: str) -> int:
+    return (part.endswith("}") + 1) if part.startswith("{") else 0
 
 
 def on_bad_request(status: int, reason: str) -> web.Response:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from bytespike_ledger.api.audit_log import AuditLogApi
 from bytespike_ledger.api.balance import BalanceApi
+from bytespike_ledger.api.billing import BillingApi
 from bytespike_ledger.api.bootstrap import BootstrapApi
 from bytespike_ledger.api.channels import ChannelApi
 from bytespike_ledger.api.groups import GroupApi
@@ -16,6 +17,7 @@ from bytespike_ledger.api.office import OfficeApi
 from bytespike_ledger.api.operators import OperatorApi
 from bytespike_ledger.api.orgs import OrgApi
 from bytespike_ledger.api.parked import ParkedApi
+from bytespike_ledger.api.payments import PaymentApi
 from bytespike_ledger.api.pricing import PricingApi
 from bytespike_ledger.api.reconciliation import ReconciliationApi
 from bytespike_ledger.api.reference import ReferenceApi
@@ -27,6 +29,7 @@ from bytespike_ledger.api.wallets import WalletApi
 from bytespike_ledger.audit import AuditReport
 from bytespike_ledger.books import Books
 from bytespike_ledger.catalogue import CatalogueWatch
+from bytespike_ledger.payments.port import PaymentProvider
 from bytespike_ledger.price_list import PriceList
 
 __all__ = ["all_routes"]
@@ -39,6 +42,7 @@ def all_routes(
     audit: Callable[[], Awaitable[AuditReport]],
     rebuild: Callable[[], Awaitable[None]],
     put_back: Callable[[bytes], Awaitable[None]],
+    providers: Mapping[str, PaymentProvider],
 ) -> list[Route]:
     """Adding an endpoint group is adding a line here."""
     routes = [
@@ -60,5 +64,7 @@ def all_routes(
         *ChannelApi(books=books, catalogue=catalogue).routes(),
         *ParkedApi(books=books, put_back=put_back).routes(),
         *OfficeApi(books=books, audit=audit, rebuild=rebuild).routes(),
+        *BillingApi(books=books).routes(),
+        *PaymentApi(books=books, providers=providers).routes(),
     ]
     return [*routes, *ReferenceApi(described=routes).routes()]

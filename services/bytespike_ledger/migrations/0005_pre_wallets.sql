@@ -41,6 +41,18 @@ create table payments (
     check ((status in ('succeeded', 'refunded')) = (transfer_id is not null))
 );
 create index payments_account on payments (account_id, id);
+-- A charge that is given back names its payment by this.
+create unique index payments_receipt on payments (provider, receipt_id) where receipt_id is not null;
+create unique index payments_transfer on payments (transfer_id) where transfer_id is not null;
+-- Every top-up has a payment; those made before there were payments came in through an operator.
+insert into payments (id, account_id, provider, provider_ref, amount_uusd, status, actor,
+                      transfer_id, created_at, updated_at)
+select 'pay_' || lpad(transfers.id::text, 26, '0'), transfers.account_id, 'manual',
+       transfers.idempotency_key, amount_uusd, 'succeeded', transfers.actor, transfers.id,
+       transfers.created_at, transfers.created_at
+from transfers join entries on entries.transfer_id = transfers.id
+                           and entries.account_id = transfers.account_id
+where kind = 'topup';
 alter table transfers add foreign key (payment_id) references payments;
 
 -- Events of payment providers, each taken once.

@@ -78,12 +78,19 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
 
 
 @asynccontextmanager
-async def tenant(pool: Pool, account_id: str) -> AsyncIterator[Connection]:
+async def tenant(
+    pool: Pool, account_id: str, *, snapshot: bool = False
+) -> AsyncIterator[Connection]:
     """A transaction that can see and write one account's rows only: Postgres itself enforces it.
 
-    Every call of a customer works in one of these. Raises as :func:`connection` does.
+    Every call of a customer works in one of these. ``snapshot`` = it only reads, and all of its
+    reads show one moment. Raises as :func:`connection` does.
     """
-    async with connection(pool) as conn, conn.transaction():
+    isolation = "repeatable_read" if snapshot else None
+    async with (
+        connection(pool) as conn,
+        conn.transaction(isolation=isolation, readonly=snapshot),
+    ):
         await conn.execute(
             """select set_config('role', 'bytespike_tenant', true),
                       set_config('bytespike.account_id', $1, true)""",

@@ -1,4 +1,4 @@
-"""Accounts, organisations, balances and single transfers."""
+"""Accounts, organisations and balances."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ __all__ = [
     "OrgRow",
     "OrgStatus",
     "Tier",
-    "TransferKind",
-    "TransferRow",
     "credit_balance",
-    "find_transfer",
     "insert_account",
     "insert_org",
-    "insert_transfer",
     "list_orgs",
     "lock_balance",
     "lock_org",
@@ -32,7 +28,6 @@ __all__ = [
 
 Tier = Literal["free", "pro", "max", "enterprise"]
 OrgStatus = Literal["active", "paused"]
-TransferKind = Literal["topup"]
 
 _ORG = """
     select orgs.*, tier, concurrency, posted_uusd as balance_uusd
@@ -69,15 +64,6 @@ class AccountRow:
     tier: Tier
     concurrency: int
     balance_uusd: int
-
-
-@dataclass(frozen=True, slots=True)
-class TransferRow:
-    """A movement of money as recorded."""
-
-    id: int
-    input_hash: bytes
-    created_at: datetime
 
 
 async def insert_account(conn: Connection, account_id: str, *, tier: str, concurrency: int) -> None:
@@ -147,15 +133,6 @@ async def list_orgs(conn: Connection, *, after: str, limit: int) -> list[OrgRow]
     return [OrgRow(**row) for row in rows]
 
 
-async def find_transfer(conn: Connection, idempotency_key: str) -> TransferRow | None:
-    """The transfer recorded under a key, or None."""
-    row = await conn.fetchrow(
-        "select id, input_hash, created_at from transfers where idempotency_key = $1",
-        idempotency_key,
-    )
-    return None if row is None else TransferRow(**row)
-
-
 async def lock_balance(conn: Connection, account_id: str) -> int:
     """Lock one balance row for this transaction; returns the posted micro-USD."""
     posted: int = await conn.fetchval(
@@ -173,39 +150,3 @@ async def credit_balance(conn: Connection, account_id: str, amount_uusd: int) ->
         account_id,
         amount_uusd,
     )
-
-
-async def insert_transfer(  # noqa: PLR0913 - one argument per column
-    conn: Connection,
-    kind: TransferKind,
-    *,
-    account_id: str,
-    against: str,
-    amount_uusd: int,
-    idempotency_key: str,
-    input_hash: bytes,
-    actor: str,
-    note: str,
-) -> TransferRow:
-    """Record a movement of ``amount_uusd`` from the house account ``against`` to the customer."""
-    row = await conn.fetchrow(
-        """with made as (
-               insert into transfers (kind, account_id, idempotency_key, input_hash, actor, note)
-               values ($1, $2, $3, $4, $5, $6)
-               returning id, input_hash, created_at
-           ), lines as (
-               insert into entries (transfer_id, line, account_id, amount_uusd)
-               select id, 1, $2, $8::bigint from made
-               union all select id, 2, $7, -$8::bigint from made
-           )
-           select id, input_hash, created_at from made""",
-        kind,
-        account_id,
-        idempotency_key,
-        input_hash,
-        actor,
-        note,
-        against,
-        amount_uusd,
-    )
-    return TransferRow(**row)

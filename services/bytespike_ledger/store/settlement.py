@@ -87,6 +87,7 @@ async def post_charges(
         [event.account_id for event in events],
         [item.charge_uusd for item in charged],
         [item.priced.fingerprint for item in charged],
+        [event.admitted_ms for event in events],
     )
     sums: dict[str, int] = {}
     for item in charged:
@@ -214,11 +215,13 @@ _INSERT_ATTEMPTS = _insert(
 # Two entries per transfer: the customer gives, revenue takes.
 _INSERT_TRANSFERS = """
     with batch as (
-        select * from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[])
-            as batch (idempotency_key, account_id, amount_uusd, input_hash)
+        select * from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[],
+                             $5::bigint[])
+            as batch (idempotency_key, account_id, amount_uusd, input_hash, admitted_ms)
     ), made as (
-        insert into transfers (kind, account_id, idempotency_key, input_hash, actor)
-        select 'settle', account_id, idempotency_key, input_hash, 'ledger' from batch
+        insert into transfers (kind, account_id, idempotency_key, input_hash, actor, effective_at)
+        select 'settle', account_id, idempotency_key, input_hash, 'ledger',
+               to_timestamp(admitted_ms / 1000.0) from batch
         returning id, idempotency_key
     )
     insert into entries (transfer_id, line, account_id, amount_uusd)
