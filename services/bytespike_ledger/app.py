@@ -26,6 +26,9 @@ from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import keep_carrying
 from bytespike_ledger.catalogue import CatalogueWatch
 from bytespike_ledger.consumer import Consumer
+from bytespike_ledger.courier.courier import Courier
+from bytespike_ledger.courier.guard import Guard
+from bytespike_ledger.courier.sender import Sender
 from bytespike_ledger.metrics import LedgerMetrics
 from bytespike_ledger.mirror import Mirror
 from bytespike_ledger.payments.port import PaymentProvider
@@ -72,13 +75,14 @@ class _Parts:
     rebuilder: Rebuilder
     sweeper: Sweeper
     auditor: Auditor
+    courier: Courier
 
 
 async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
     """Serve and settle until ``stop`` is set. Raises ``StartError`` if the catalogue or the
-    encryption keys are bad.
+    encryption keys are bad, or a network for webhooks.
     """
-    sealer = _sealer(settings)
+    sealer, guard = _sealer(settings), _guard(settings)
     registry = new_registry("ledger")
     health = Health()
     async with AsyncExitStack() as stack:
@@ -102,9 +106,11 @@ async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
             metrics=LedgerMetrics(registry),
             sealer=sealer,
             usage_retention_days=settings.usage_retention_days,
+            webhook_guard=guard,
         )
         health.add("redis", books.projector.ping)
-        parts = _wire(settings, books, bus, pull, Mirror(pipe))
+        sender = await stack.enter_async_context(Sender(guard))
+        parts = _wire(settings, books, bus, pull, Mirror(pipe), sender)
         client = HttpClient(max_connections_per_origin=_MAX_PROVIDER_CALLS)
         stack.push_async_callback(client.close)
         service = HttpService(
@@ -129,8 +135,20 @@ def _sealer(settings: LedgerSettings) -> Sealer:
         raise StartError(f"encryption_keys: {error}") from error
 
 
+def _guard(settings: LedgerSettings) -> Guard:
+    try:
+        return Guard.of(settings.webhook_http_hosts, settings.webhook_allowed_networks)
+    except ValueError as error:
+        raise StartError(f"webhook_allowed_networks: {error}") from error
+
+
 def _wire(
-    settings: LedgerSettings, books: Books, bus: Bus, pull: PullConsumer, mirror: Mirror
+    settings: LedgerSettings,
+    books: Books,
+    bus: Bus,
+    pull: PullConsumer,
+    mirror: Mirror,
+    sender: Sender,
 ) -> _Parts:
     try:
         catalogue = CatalogueWatch(settings.catalogue, books.prices)
@@ -145,6 +163,7 @@ def _wire(
         rebuilder=Rebuilder(books, mirror, pull.pending, grace_s=settings.rebuild_grace_s),
         sweeper=Sweeper(books, mirror, pull.pending, ghost_grace_s=settings.ghost_grace_s),
         auditor=Auditor(books, mirror),
+        courier=Courier(books, sender),
     )
 
 
@@ -226,6 +245,7 @@ async def _run(
                 parts.auditor.run(settings.audit_interval_s),
                 keep_carrying(parts.books),
                 watch_wallets(parts.books),
+                parts.courier.run(),
             )
         ]
         await serve(service, stop)

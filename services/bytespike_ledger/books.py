@@ -9,8 +9,10 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from bytespike_contracts.ids import mint_id
+from bytespike_ledger.courier.guard import Guard
 from bytespike_ledger.metrics import LedgerMetrics
 from bytespike_ledger.prices import PriceBook
 from bytespike_ledger.projection import Projector
@@ -19,6 +21,8 @@ from bytespike_ledger.settle import USAGE_RETENTION_DAYS
 from bytespike_ledger.store import Pool
 
 __all__ = ["Books", "wall_clock_ms"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def wall_clock_ms() -> int:
@@ -30,6 +34,7 @@ def wall_clock_ms() -> int:
 class Books:
     """What every part of the ledger works on. ``now_ms`` is Unix milliseconds (tests pass their
     own clock). ``sealer`` keeps what must be readable again; without keys it is not enabled.
+    ``webhook_guard`` says where webhooks may go.
     """
 
     pool: Pool
@@ -39,6 +44,11 @@ class Books:
     now_ms: Callable[[], int] = wall_clock_ms
     sealer: Sealer = field(default_factory=lambda: Sealer({}))
     usage_retention_days: int = USAGE_RETENTION_DAYS
+    webhook_guard: Guard = field(default_factory=Guard)
+
+    def now(self) -> datetime:
+        """The same clock as Postgres takes it."""
+        return _EPOCH + timedelta(milliseconds=self.now_ms())
 
     def mint(self, prefix: str) -> str:
         """A new id of the given kind."""

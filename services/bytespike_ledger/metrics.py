@@ -7,6 +7,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from bytespike_contracts.settlement import Outcome
+from bytespike_ledger.courier.results import Result
 from bytespike_ledger.settle import ParkReason
 
 __all__ = ["LedgerMetrics", "PaymentReport"]
@@ -31,6 +32,7 @@ class LedgerMetrics:
         self._money(registry)
         self._holds(registry)
         self._proofs(registry)
+        self._webhooks(registry)
         self._payments(registry)
 
     def _calls(self, registry: CollectorRegistry) -> None:
@@ -168,5 +170,37 @@ class LedgerMetrics:
         self.payment_shortfall = Counter(
             "bytespike_ledger_payment_shortfall_micro_usd",
             "Given back by a provider after the wallet had spent it; our loss.",
+            registry=registry,
+        )
+
+    def _webhooks(self, registry: CollectorRegistry) -> None:
+        self.webhook_attempts = Counter(
+            "bytespike_ledger_webhook_attempts",
+            "Attempts to deliver a webhook, by how they ended.",
+            ["result"],
+            registry=registry,
+        )
+        for result in Result:
+            self.webhook_attempts.labels(result.value)
+        self.webhooks_due = Gauge(
+            "bytespike_ledger_webhooks_due",
+            "Deliveries that could be attempted now and are not, as of the last look.",
+            registry=registry,
+        )
+        self.webhooks_disabled = Counter(
+            "bytespike_ledger_webhooks_disabled",
+            "Webhooks given up because their deliveries kept failing.",
+            registry=registry,
+        )
+        self.webhook_lag = Histogram(
+            "bytespike_ledger_webhook_lag_seconds",
+            "From the queueing of a delivery to the end of its first attempt.",
+            buckets=(0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
+            registry=registry,
+        )
+        self.event_lag = Histogram(
+            "bytespike_ledger_event_lag_seconds",
+            "From an account event to its becoming deliveries and notifications.",
+            buckets=(0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
             registry=registry,
         )

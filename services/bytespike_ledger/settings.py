@@ -74,6 +74,14 @@ class LedgerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
     stripe_url: Annotated[str, Meta(min_length=1, description="Stripe's API")] = (
         "https://api.stripe.com"
     )
+    webhook_http_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="hosts webhooks may call without TLS and on any port; for development"),
+    ] = ()
+    webhook_allowed_networks: Annotated[
+        tuple[str, ...],
+        Meta(description="networks webhooks may call though they are not public; for development"),
+    ] = ()
 
     def __post_init__(self) -> None:
         parts = (self.stripe_api_key, self.stripe_webhook_secret, self.stripe_return_url)

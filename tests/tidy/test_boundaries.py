@@ -25,6 +25,10 @@ HOMES: dict[str, tuple[str, ...]] = {
     "nats": ("shared/bytespike_runtime/bus",),
     "hiredis": ("shared/bytespike_runtime/kv",),
     "httptools": ("shared/bytespike_runtime/http_client",),
+    # Calls to servers that customers name. Our own client goes where we say; this one judges every
+    # address between look-up and connect, for which aiohttp's connector has the hooks.
+    "aiohttp.ClientSession": ("services/bytespike_ledger/courier/sender.py",),
+    "aiohttp.TCPConnector": ("services/bytespike_ledger/courier/sender.py",),
     "bytespike_runtime.http_client.HttpClient": (
         "services/bytespike_edge/forward.py",
         "services/bytespike_edge/app.py",

@@ -35,6 +35,8 @@ class Permission(StrEnum):
 
     #: The caller's own key, account, models and notifications: every key, whatever its scope.
     READ_SELF = "read_self"
+    #: Marking one's notifications as read.
+    WRITE_SELF = "write_self"
     READ_OWN_KEYS = "read_own_keys"
     READ_ALL_KEYS = "read_all_keys"
     WRITE_OWN_KEYS = "write_own_keys"
@@ -53,6 +55,7 @@ class Permission(StrEnum):
 _OF_A_MEMBER = frozenset(
     {
         Permission.READ_SELF,
+        Permission.WRITE_SELF,
         Permission.READ_OWN_KEYS,
         Permission.WRITE_OWN_KEYS,
         Permission.READ_ORG,
@@ -63,6 +66,7 @@ _OF_A_MEMBER = frozenset(
 _OF_A_VIEWER = frozenset(
     {
         Permission.READ_SELF,
+        Permission.WRITE_SELF,
         Permission.READ_OWN_KEYS,
         Permission.READ_ALL_KEYS,
         Permission.READ_ALL_USAGE,

@@ -46,6 +46,7 @@ class Action(StrEnum):
     WEBHOOK_UPDATE = "webhook.update"
     WEBHOOK_DELETE = "webhook.delete"
     WEBHOOK_REDELIVER = "webhook.redeliver"
+    WEBHOOK_TEST = "webhook.test"
     CHANNEL_STATE = "channel.state"
     OPERATOR_CREATE = "operator.create"
     OPERATOR_UPDATE = "operator.update"

@@ -13,6 +13,7 @@ from bytespike_ledger.api.groups import GroupApi
 from bytespike_ledger.api.keys import KeyApi
 from bytespike_ledger.api.me import MeApi
 from bytespike_ledger.api.members import MemberApi
+from bytespike_ledger.api.notifications import NotificationApi
 from bytespike_ledger.api.office import OfficeApi
 from bytespike_ledger.api.operators import OperatorApi
 from bytespike_ledger.api.orgs import OrgApi
@@ -26,6 +27,7 @@ from bytespike_ledger.api.usage import UsageApi
 from bytespike_ledger.api.usage_summary import UsageSummaryApi
 from bytespike_ledger.api.users import UserApi
 from bytespike_ledger.api.wallets import WalletApi
+from bytespike_ledger.api.webhooks import WebhookApi
 from bytespike_ledger.audit import AuditReport
 from bytespike_ledger.books import Books
 from bytespike_ledger.catalogue import CatalogueWatch
@@ -66,5 +68,7 @@ def all_routes(
         *OfficeApi(books=books, audit=audit, rebuild=rebuild).routes(),
         *BillingApi(books=books).routes(),
         *PaymentApi(books=books, providers=providers).routes(),
+        *WebhookApi(books=books).routes(),
+        *NotificationApi(books=books).routes(),
     ]
     return [*routes, *ReferenceApi(described=routes).routes()]

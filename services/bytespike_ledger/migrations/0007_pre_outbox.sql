@@ -13,6 +13,7 @@ create table account_events (
 );
 create index account_events_due on account_events (id) where due;
 create index account_events_account on account_events (account_id, id);
+create index account_events_age on account_events (created_at);
 
 create table webhooks (
     id          text primary key,
@@ -50,6 +51,7 @@ create table webhook_deliveries (
 create index webhook_deliveries_due on webhook_deliveries (next_attempt_at) where status = 'pending';
 create index webhook_deliveries_webhook on webhook_deliveries (webhook_id, id);
 create index webhook_deliveries_age on webhook_deliveries (created_at);
+create index webhook_deliveries_event on webhook_deliveries (event_id);
 
 create table notifications (
     id         text primary key,
@@ -65,3 +67,5 @@ create table notifications (
     created_at timestamptz not null default now()
 );
 create index notifications_reader on notifications (account_id, member_id, id);
+create index notifications_event on notifications (event_id);
+create index notifications_age on notifications (created_at);
