@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from bytespike_contracts.catalogue import Catalogue, CatalogueError, parse_catalogue
 from bytespike_contracts.subjects import CATALOGUE_CHANGED, KEYS_CHANGED
+from bytespike_edge import key_uses
 from bytespike_edge.admission import SCRIPTS, Gate
 from bytespike_edge.body import BodyReader, ByteBudget
 from bytespike_edge.call import mint_request_id
@@ -86,7 +87,7 @@ async def amain(settings: EdgeSettings, stop: asyncio.Event) -> None:
 async def _opened(
     settings: EdgeSettings,
 ) -> AsyncIterator[tuple[ScriptPipe, ScriptPipe, Bus, HttpClient]]:
-    pipe = ScriptPipe(settings.redis_url, SCRIPTS)
+    pipe = ScriptPipe(settings.redis_url, {**SCRIPTS, **key_uses.SCRIPTS})
     records = ScriptPipe(
         settings.redis_url, {}, timeout_s=_RECORDS_TIMEOUT_S, max_pending=_RECORDS_MAX_PENDING
     )
@@ -125,6 +126,7 @@ async def _assembled(
         pipe, grace_s=settings.key_grace_s, started_ms=time.time_ns() // 1_000_000
     )
     gate = Gate(pipe, metrics)
+    uses = key_uses.KeyUses(pipe)
     replays = Replays(records)
     forwarder = _forwarder(settings, client)
     bodies = BodyReader(
@@ -134,6 +136,7 @@ async def _assembled(
         identifier=Identifier(
             keys, projection, FailureLimit(settings.auth_failures_per_minute), metrics
         ),
+        uses=uses,
         gate=gate,
         paid=PaidCalls(
             bodies=bodies,
@@ -157,6 +160,7 @@ async def _assembled(
     return edge, [
         _every(_MARKER_EVERY_S, projection.poll),
         _every(RENEW_EVERY_S, replays.renew_held),
+        _every(key_uses.FLUSH_EVERY_S, uses.flush),
         catalogue.run(),
     ]
 

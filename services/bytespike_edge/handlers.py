@@ -21,6 +21,7 @@ from bytespike_edge.credentials import presented_key, without_key
 from bytespike_edge.errors import error_response
 from bytespike_edge.identity import Identifier
 from bytespike_edge.key_cache import KnownKey
+from bytespike_edge.key_uses import KeyUses
 from bytespike_edge.metrics import EdgeMetrics
 from bytespike_edge.model_lists import list_dialect
 from bytespike_edge.paid import PaidCalls
@@ -43,6 +44,7 @@ class Edge:
     """The handler of the edge's HTTP server, made of the parts that ``app`` puts together."""
 
     identifier: Identifier
+    uses: KeyUses
     gate: Gate
     paid: PaidCalls
     unpaid: UnpaidCalls
@@ -85,6 +87,7 @@ class Edge:
             call.dialect = list_dialect(path, request.headers)
         call.key = key = await self._identify(call, request, query)
         self._authorise(request, key, route)
+        self.uses.note(key.record.key_id, call.started_ms, self._address(request))
         query = without_key(query)
         match route.kind:
             case Kind.METERED:

@@ -29,6 +29,7 @@ from bytespike_ledger.consumer import Consumer
 from bytespike_ledger.courier.courier import Courier
 from bytespike_ledger.courier.guard import Guard
 from bytespike_ledger.courier.sender import Sender
+from bytespike_ledger.key_uses import keep_collecting
 from bytespike_ledger.metrics import LedgerMetrics
 from bytespike_ledger.mirror import Mirror
 from bytespike_ledger.payments.port import PaymentProvider
@@ -246,6 +247,7 @@ async def _run(
                 keep_carrying(parts.books),
                 watch_wallets(parts.books),
                 parts.courier.run(),
+                keep_collecting(parts.books),
             )
         ]
         await serve(service, stop)

@@ -25,6 +25,13 @@ from bytespike_contracts.channel_states import (
     RouterHealth,
 )
 from bytespike_contracts.holds import AccountState, Admission, Refusal, ScopeCaps, ScopeSpend
+from bytespike_contracts.key_uses import (
+    KEY_USES,
+    TAKE_KEY_USES,
+    USES_PER_CALL,
+    KeyUse,
+    read_taken,
+)
 from bytespike_contracts.keys import (
     PROJECTION_MARKER,
     KeyChange,
@@ -48,6 +55,7 @@ SCRIPTS = {
     "admit": holds.ADMIT,
     "mirror": (resources.files("bytespike_ledger") / "mirror.lua").read_text(),
     "channel_state": (resources.files("bytespike_ledger") / "channel_state.lua").read_text(),
+    "take_key_uses": TAKE_KEY_USES,
     "key_record": (resources.files("bytespike_ledger") / "key_record.lua").read_text(),
 }
 
@@ -215,6 +223,11 @@ class Projector:
             if int(taken_ms) >= oldest_ms:
                 reports[router.decode()] = _decode_report(text)
         return reports
+
+    async def take_key_uses(self) -> list[KeyUse]:
+        """Some of what the edges noted of keys; it is gone from Redis then."""
+        taken = await self._pipe.script("take_key_uses", KEY_USES, [USES_PER_CALL])
+        return read_taken(taken)
 
     async def intact(self) -> bool:
         """Whether Redis is still the server, with the memory, that the last rebuild filled."""

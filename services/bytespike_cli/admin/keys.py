@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from bytespike_cli.admin.caps import CAPS, add_caps
-from bytespike_cli.admin.commands import Commands, Listed, changes, days, given
+from bytespike_cli.admin.commands import Commands, Listed, changes, count, days, given
 from bytespike_cli.admin.paths import account_path, add_org, key_path
 from bytespike_cli.admin.views import thing
 from bytespike_cli.gateway_api import GatewayApi
@@ -24,13 +24,14 @@ _FIELDS = (
     "group",
     "scopes",
     "custom_key",
+    "member_id",
 )
 
 _show_keys = rows_of("id", "name", "status", "hint", "group", "scopes", "quota", "expires_at")
 
 
 def add_key_commands(commands: Commands) -> None:
-    """`key create`, `list`, `update`, `show`, `disable`, `enable`, `delete`."""
+    """`key create`, `list`, `update`, `rotate`, `reveal`, `show`, `disable`, `enable`, `delete`."""
     create = commands.leaf("create", "make a key; it is shown this once", _create, _show_new)
     add_org(create)
     create.add_argument("--name", required=True)
@@ -38,12 +39,22 @@ def add_key_commands(commands: Commands) -> None:
     create.add_argument(
         "--custom-key", metavar="KEY", help="use this key: 24 to 128 of A-Z a-z 0-9 _ -"
     )
+    create.add_argument("--member-id", metavar="MEMBER_ID", help="whose key it is; else nobody's")
     add_org(commands.leaf("list", "keys of an organisation", _list, _show_keys))
     update = commands.leaf("update", "change a key", _update, thing)
     update.add_argument("key", metavar="KEY_ID")
     update.add_argument("--name")
     _add_fields(update)
+    rotate = commands.leaf("rotate", "give a key a new secret", _rotate, _show_new)
+    rotate.add_argument("key", metavar="KEY_ID")
+    rotate.add_argument(
+        "--overlap-seconds",
+        type=count,
+        metavar="N",
+        help="how long the old secret goes on working (default 0, at most 86400)",
+    )
     for name, words, ask in (
+        ("reveal", "the key itself, where keys are kept to be revealed", _reveal),
         ("show", "everything about a key but the key", _show),
         ("disable", "refuse it until it is enabled", _disable),
         ("enable", "accept it again", _enable),
@@ -73,7 +84,10 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
 
 
 def _show_new(answer: Any) -> str:
-    return f"{fields(answer)}\n\nKeep the key now: it cannot be shown again."
+    return (
+        f"{fields(answer)}\n\nKeep the key now: it can be shown again only where the ledger has an"
+        " encryption key."
+    )
 
 
 async def _create(api: GatewayApi, args: argparse.Namespace) -> bytes:
@@ -87,6 +101,14 @@ async def _list(api: GatewayApi, args: argparse.Namespace) -> bytes:
 
 async def _show(api: GatewayApi, args: argparse.Namespace) -> bytes:
     return await api.call("GET", key_path(args.key))
+
+
+async def _rotate(api: GatewayApi, args: argparse.Namespace) -> bytes:
+    return await api.call("POST", f"{key_path(args.key)}/rotate", given(args, "overlap_seconds"))
+
+
+async def _reveal(api: GatewayApi, args: argparse.Namespace) -> bytes:
+    return await api.call("GET", f"{key_path(args.key)}/reveal")
 
 
 async def _update(api: GatewayApi, args: argparse.Namespace) -> bytes:

@@ -13,6 +13,7 @@ from bytespike_cli.admin.office import add_office_commands
 from bytespike_cli.admin.operators import add_operator_commands
 from bytespike_cli.admin.orgs import add_org_commands
 from bytespike_cli.admin.parked import add_parked_commands
+from bytespike_cli.admin.secrets import add_secret_commands
 from bytespike_cli.admin.users import add_user_commands
 from bytespike_cli.admin.wallets import add_wallet_commands
 
@@ -31,4 +32,5 @@ def add_admin_options(parser: argparse.ArgumentParser) -> None:
     add_parked_commands(commands.level("parked", "usage events that could not be settled"))
     add_operator_commands(commands.level("operator", "people who run the platform"))
     add_audit_log_command(commands)
+    add_secret_commands(commands.level("secrets", "what the ledger keeps sealed"))
     add_office_commands(commands)

@@ -23,6 +23,7 @@ from bytespike_ledger.api.pricing import PricingApi
 from bytespike_ledger.api.reconciliation import ReconciliationApi
 from bytespike_ledger.api.reference import ReferenceApi
 from bytespike_ledger.api.route import Route
+from bytespike_ledger.api.secrets import SecretApi
 from bytespike_ledger.api.usage import UsageApi
 from bytespike_ledger.api.usage_summary import UsageSummaryApi
 from bytespike_ledger.api.users import UserApi
@@ -59,6 +60,7 @@ def all_routes(
         *BootstrapApi(books=books, catalogue=catalogue).routes(),
         *AuditLogApi(books=books).routes(),
         *KeyApi(books=books, catalogue=catalogue).routes(),
+        *SecretApi(books=books).routes(),
         *WalletApi(books=books).routes(),
         *GroupApi(books=books, catalogue=catalogue).routes(),
         *PricingApi(prices=PriceList(books.pool), catalogue=catalogue).routes(),

@@ -8,6 +8,7 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
+from bytespike_contracts.key_uses import KeyUse
 from bytespike_contracts.keys import SpendCaps
 from bytespike_ledger.store import Connection
 
@@ -292,11 +293,9 @@ async def bury_secrets(conn: Connection, hashes: Sequence[bytes]) -> None:
     )
 
 
-async def note_last_used(conn: Connection, uses: Sequence[tuple[str, int, str | None]]) -> None:
-    """``(key id, Unix ms, address)`` of keys that were used; no new version of the key, and never
-    back in time.
-    """
-    ids, times, addresses = zip(*sorted(uses), strict=True)
+async def note_last_used(conn: Connection, uses: Sequence[KeyUse]) -> None:
+    """Write down the last uses of keys; no new version of the key, and never back in time."""
+    ids, times, addresses = zip(*sorted(uses, key=lambda use: use.key_id), strict=True)
     await conn.execute(
         """update api_keys set last_used_ms = uses.at_ms, last_used_address = uses.address
            from unnest($1::text[], $2::bigint[], $3::text[]) as uses (key_id, at_ms, address)

@@ -85,6 +85,27 @@ async def test_a_key_can_be_made_to_last_for_ever(recorder: Recorder) -> None:
     assert recorder.asked[0][2] == {"expires_in_days": None}
 
 
+async def test_a_rotation_may_overlap(recorder: Recorder) -> None:
+    await _run(recorder, "key", "rotate", "key_1")
+    await _run(recorder, "key", "rotate", "key_1", "--overlap-seconds", "60")
+    await _run(recorder, "key", "reveal", "key_1")
+    assert recorder.asked == [
+        ("POST", "/api/v1/admin/keys/key_1/rotate", {}),
+        ("POST", "/api/v1/admin/keys/key_1/rotate", {"overlap_seconds": 60}),
+        ("GET", "/api/v1/admin/keys/key_1/reveal", None),
+    ]
+
+
+async def test_secrets_are_rewrapped_to_the_last_one(recorder: Recorder) -> None:
+    batch = {"kek_id": "k-2", "rewrapped": 200, "failed": 0, "remaining": 3, "next_cursor": "key_9"}
+    last = {**batch, "rewrapped": 2, "failed": 1, "remaining": 1, "next_cursor": None}
+    recorder.answers = [web.json_response(batch), web.json_response(last)]
+    answer = json.loads(await _run(recorder, "secrets", "rewrap"))
+    assert answer == {**last, "rewrapped": 202}
+    path = "/api/v1/admin/secrets/rewrap?limit=200&cursor="
+    assert recorder.asked == [("POST", path, None), ("POST", f"{path}key_9", None)]
+
+
 async def test_ids_cannot_reach_other_paths(recorder: Recorder) -> None:
     await asked_by(recorder, "key", "delete", "../orgs?x=1")
     assert recorder.asked == [("DELETE", "/api/v1/admin/keys/..%2Forgs%3Fx%3D1", None)]
