@@ -1,0 +1,110 @@
+"""The management API over a :class:`Rig`, in the test's own loop: what the edge would forward."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDictProxy
+
+from bytespike_cli.ports import LOOPBACK
+from bytespike_contracts.principal import (
+    INTERNAL_TOKEN_HEADER,
+    PRINCIPAL_HEADER,
+    Principal,
+    encode_principal,
+)
+from bytespike_ledger.api.dispatch import Dispatcher
+from bytespike_ledger.api.table import all_routes
+from bytespike_ledger.catalogue import CatalogueWatch
+from bytespike_runtime.settings import Secret
+from tests.support.ledger import Customer, Rig
+
+__all__ = ["LedgerAnswer", "LedgerApi", "ledger_api"]
+
+_ADMIN_TOKEN = "admin-token-of-the-tests"
+_INTERNAL_TOKEN = "internal-token-of-the-tests"
+
+
+@dataclass(frozen=True)
+class LedgerAnswer:
+    """One answer; amounts keep the digits they were written with (``Decimal``)."""
+
+    status: int
+    body: Any
+    headers: CIMultiDictProxy[str]
+
+
+@dataclass(frozen=True)
+class LedgerApi:
+    """Calls as an operator, as a customer's key, or as anybody."""
+
+    session: aiohttp.ClientSession
+    base: str
+
+    async def admin(self, method: str, path: str, body: object = None) -> LedgerAnswer:
+        """As the operator ``root``."""
+        headers = {"authorization": f"Bearer {_ADMIN_TOKEN}"}
+        return await self._call(method, "/api/v1/admin" + path, body, headers)
+
+    async def own(
+        self, customer: Customer, path: str, *, method: str = "GET", body: object = None
+    ) -> LedgerAnswer:
+        """With a customer's key, judged by the edge."""
+        principal = Principal(
+            request_id="req_of_the_edge",
+            account_id=customer.account_id,
+            key_id=customer.key_id,
+            group="default",
+            scopes=("inference",),
+            org_id=customer.org_id,
+        )
+        headers = {
+            INTERNAL_TOKEN_HEADER: _INTERNAL_TOKEN,
+            PRINCIPAL_HEADER: encode_principal(principal),
+        }
+        return await self._call(method, path, body, headers)
+
+    async def public(self, path: str) -> LedgerAnswer:
+        """Without any credential."""
+        return await self._call("GET", path, None, {})
+
+    async def _call(
+        self, method: str, path: str, body: object, headers: dict[str, str]
+    ) -> LedgerAnswer:
+        data = b"" if body is None else msgspec.json.encode(body)
+        async with self.session.request(
+            method, self.base + path, data=data, headers=headers
+        ) as response:
+            decoded = json.loads(await response.text(), parse_float=Decimal)
+            return LedgerAnswer(response.status, decoded, response.headers)
+
+
+@asynccontextmanager
+async def ledger_api(rig: Rig, catalogue: CatalogueWatch) -> AsyncIterator[LedgerApi]:
+    """All routes over the rig's books, served."""
+
+    async def rebuild() -> None:
+        await rig.rebuilder.rebuild()
+
+    dispatcher = Dispatcher(
+        rig.books,
+        all_routes(rig.books, catalogue, audit=rig.auditor.audit, rebuild=rebuild),
+        admin_token=Secret(_ADMIN_TOKEN),
+        internal_token=Secret(_INTERNAL_TOKEN),
+    )
+    runner = web.ServerRunner(web.Server(dispatcher.handle))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        async with aiohttp.ClientSession() as session:
+            yield LedgerApi(session, f"http://{LOOPBACK}:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
