@@ -69,9 +69,10 @@ fmt: $(STAMP) ## Format the code and sort imports
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(STAMP) ## Write the tables of the README and of docs/translation.md
+docs: $(STAMP) ## Write what is generated: tables of the README, docs/translation.md, docs/admin.md
 	$(BIN)/python -m tests.support.readme
 	$(BIN)/python -m tests.support.translation
+	$(BIN)/python -m tests.support.admin_page
 
 .PHONY: lock
 lock: ## Re-create requirements.lock from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)

@@ -21,9 +21,11 @@ from bytespike_contracts.principal import (
     Principal,
     encode_principal,
 )
+from bytespike_ledger.api.admin_tokens import AdminTokens
 from bytespike_ledger.api.dispatch import Dispatcher
 from bytespike_ledger.api.table import all_routes
 from bytespike_ledger.catalogue import CatalogueWatch
+from bytespike_runtime.failure_limit import FailureLimit
 from bytespike_runtime.settings import Secret
 from tests.support.ledger import Customer, Rig
 
@@ -96,8 +98,15 @@ async def ledger_api(rig: Rig, catalogue: CatalogueWatch) -> AsyncIterator[Ledge
 
     dispatcher = Dispatcher(
         rig.books,
-        all_routes(rig.books, catalogue, audit=rig.auditor.audit, rebuild=rebuild),
-        admin_token=Secret(_ADMIN_TOKEN),
+        all_routes(
+            rig.books,
+            catalogue,
+            audit=rig.auditor.audit,
+            rebuild=rebuild,
+            put_back=rig.consumer.put_back,
+            providers={},
+        ),
+        admin_tokens=AdminTokens(rig.books, Secret(_ADMIN_TOKEN), FailureLimit(20)),
         internal_token=Secret(_INTERNAL_TOKEN),
     )
     runner = web.ServerRunner(web.Server(dispatcher.handle))

@@ -86,9 +86,9 @@ async def test_a_key_can_be_made_to_last_for_ever(recorder: Recorder) -> None:
 
 
 async def test_a_rotation_may_overlap(recorder: Recorder) -> None:
-    await _run(recorder, "key", "rotate", "key_1")
-    await _run(recorder, "key", "rotate", "key_1", "--overlap-seconds", "60")
-    await _run(recorder, "key", "reveal", "key_1")
+    await asked_by(recorder, "key", "rotate", "key_1")
+    await asked_by(recorder, "key", "rotate", "key_1", "--overlap-seconds", "60")
+    await asked_by(recorder, "key", "reveal", "key_1")
     assert recorder.asked == [
         ("POST", "/api/v1/admin/keys/key_1/rotate", {}),
         ("POST", "/api/v1/admin/keys/key_1/rotate", {"overlap_seconds": 60}),
@@ -100,7 +100,7 @@ async def test_secrets_are_rewrapped_to_the_last_one(recorder: Recorder) -> None
     batch = {"kek_id": "k-2", "rewrapped": 200, "failed": 0, "remaining": 3, "next_cursor": "key_9"}
     last = {**batch, "rewrapped": 2, "failed": 1, "remaining": 1, "next_cursor": None}
     recorder.answers = [web.json_response(batch), web.json_response(last)]
-    answer = json.loads(await _run(recorder, "secrets", "rewrap"))
+    answer = json.loads(await asked_by(recorder, "secrets", "rewrap"))
     assert answer == {**last, "rewrapped": 202}
     path = "/api/v1/admin/secrets/rewrap?limit=200&cursor="
     assert recorder.asked == [("POST", path, None), ("POST", f"{path}key_9", None)]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
-from bytespike_cli.admin.options import add_admin_options
 from bytespike_contracts.errors import ErrorCode
+from tests.support.admin_page import ADMIN_PAGE, admin_page
 from tests.support.readme import README, readme_with_settings
 
 
@@ -18,18 +16,5 @@ def test_every_error_code_is_explained() -> None:
     assert [code for code in ErrorCode if f"`{code}`" not in text] == []
 
 
-def test_every_admin_option_is_named() -> None:
-    parser = argparse.ArgumentParser()
-    add_admin_options(parser)
-    text = README.read_text()
-    assert [option for option in sorted(_options(parser)) if option not in text] == []
-
-
-def _options(parser: argparse.ArgumentParser) -> set[str]:
-    found: set[str] = set()
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for child in action.choices.values():
-                found |= _options(child)
-        found.update(option for option in action.option_strings if option not in ("-h", "--help"))
-    return found
+def test_the_page_of_admin_commands_is_what_the_command_says() -> None:
+    assert ADMIN_PAGE.read_text() == admin_page(), "run `make docs`"
