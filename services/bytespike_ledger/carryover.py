@@ -41,6 +41,8 @@ __all__ = [
 
 _EVERY_S = 1.0
 _MARKER_EVERY_TURNS = 2
+#: Each takes a connection of the pool for a moment, and the smallest pool has four.
+_KEYS_AT_ONCE = 4
 #: Per turn; a longer queue is worked off over several turns.
 _LIMIT = 500
 
@@ -87,9 +89,21 @@ async def carry_key(books: Books, row: KeyRow) -> None:
 
 
 async def carry_keys(books: Books, rows: Sequence[KeyRow]) -> None:
-    """The same for several; beyond the first, Redis being away is the loop's to wait for."""
-    for row in rows:
-        await carry_key(books, row)
+    """The same for several, some at a time: an organisation may have thousands. What fails on the
+    way is committed all the same, and left to the loop.
+    """
+    waiting = iter(rows)
+
+    async def work() -> None:
+        try:
+            for row in waiting:
+                await carry_key(books, row)
+        except Unavailable as error:
+            _log.warning("key changes wait for Postgres", error=str(error))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(_KEYS_AT_ONCE, len(rows))):
+            group.create_task(work())
 
 
 def channel_state(row: ChannelRow) -> ChannelState:
