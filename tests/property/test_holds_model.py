@@ -56,13 +56,13 @@ START_MS = 1_800_000_000_000
 #: So that a few requests run into each limit of each kind of owner.
 CAPS = {
     "key": SpendCaps(
-        quota_uusd=3_500, window_5h_uusd=900, window_1d_uusd=1_500, window_7d_uusd=2_500
+        quota_uusd=2_400, window_5h_uusd=700, window_1d_uusd=1_100, window_7d_uusd=1_600
     ),
     "mem": SpendCaps(
-        quota_uusd=4_500, window_5h_uusd=1_100, window_1d_uusd=1_900, window_7d_uusd=3_000
+        quota_uusd=3_000, window_5h_uusd=800, window_1d_uusd=1_150, window_7d_uusd=2_000
     ),
     "org": SpendCaps(
-        quota_uusd=7_000, window_5h_uusd=1_500, window_1d_uusd=2_600, window_7d_uusd=4_500
+        quota_uusd=4_400, window_5h_uusd=1_000, window_1d_uusd=1_700, window_7d_uusd=2_700
     ),
 }
 EVERY_CAP = SpendCaps(
@@ -227,11 +227,15 @@ class Account(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, twice: bool) -> None:
         done = sorted(s.name for s in self.spends.values() if s.state == "finished")
         spend = self.spends[data.draw(st.sampled_from(done))]
-        spend.state = "settled"
-        self.balance -= spend.amount
-        self.version += 1
         for _ in range(2 if twice else 1):
-            self.project(spend.name, scopes=list(OWNERS[spend.key]))
+            self.settle_one(spend)
+
+    def settle_one(self, spend: Spend) -> None:
+        if spend.state == "finished":
+            spend.state = "settled"
+            self.balance -= spend.amount
+            self.version += 1
+        self.project(spend.name, scopes=list(OWNERS[spend.key]))
 
     @rule(owner=st.sampled_from(LIMITED_OWNERS), lifted=st.booleans())
     def limit_an_owner(self, owner: str, lifted: bool) -> None:
@@ -291,11 +295,25 @@ class Account(RuleBasedStateMachine):
         spend = self.spends[data.draw(st.sampled_from(open_ones))]
         cost = min(spend.amount * share // 100, self.balance - self.pending() + spend.amount)
         self.finish_one(spend, cost)
-        if spend.state == "finished":
-            return  # a second finish changes nothing
-        spend.amount, spend.state = cost, "finished"
-        if cost == 0:
-            del self.spends[spend.name]
+        if spend.state == "held":  # a second finish changes nothing
+            spend.amount, spend.state = cost, "finished"
+            if cost == 0:
+                del self.spends[spend.name]
+
+    @rule(
+        key_id=KEYS,
+        amounts=st.lists(st.integers(1, 600), min_size=1, max_size=6),
+        pause_ms=st.sampled_from([0, 300_000, 3_600_000, 7_000_000, 30_000_000]),
+    )
+    def serve(self, key_id: str, amounts: list[int], pause_ms: int) -> None:
+        """Whole requests one after the other, so that there is a past to count."""
+        for amount in amounts:
+            if self.admit_one(self.key(key_id), amount) is None:
+                spend = self.spends[f"req_{self.minted}"]
+                self.finish_one(spend, amount)
+                spend.state = "finished"
+                self.settle_one(spend)
+            self.now_ms += pause_ms
 
     def finish_one(self, spend: Spend, cost: int) -> None:
         args = holds.finish_args(
