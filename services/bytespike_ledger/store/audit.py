@@ -61,6 +61,70 @@ _CHECKS = {
             where kind = 'settle' and right(idempotency_key, 26) collate "C" >= first_ulid
         ) as settled on settled.idempotency_key = 'settle:' || charged.request_id
     """,
+    "balances_after_equal_entries": """
+        select transfers.id::text as offender, balance_after_uusd = so_far as ok
+        from (
+            select account_id, transfer_id,
+                   sum(sum(amount_uusd)) over (partition by account_id order by transfer_id) as so_far
+            from entries group by account_id, transfer_id
+        ) as running
+        join transfers on transfers.id = transfer_id and transfers.account_id = running.account_id
+        where balance_after_uusd is not null
+    """,
+    "payments_equal_transfers": """
+        with credited as (
+            select transfers.id, transfers.account_id, transfers.payment_id,
+                   sum(amount_uusd) filter (where item is distinct from 'bonus') as principal,
+                   coalesce(sum(amount_uusd) filter (where item = 'bonus'), 0) as bonus
+            from transfers join entries on entries.transfer_id = transfers.id
+                                       and entries.account_id = transfers.account_id
+            where kind = 'topup' group by transfers.id
+        ), taken as (
+            select refers_to as id, -sum(amount_uusd) as total
+            from transfers join entries on entries.transfer_id = transfers.id
+                                       and entries.account_id = transfers.account_id
+            where kind = 'refund' group by refers_to
+        )
+        select coalesce(payments.id, credited.id::text) as offender,
+               payments.account_id is not distinct from credited.account_id
+               and coalesce(credited.payment_id, payments.id) is not distinct from payments.id
+               and amount_uusd is not distinct from principal
+               and (status = 'refunded') = (refunded_uusd = amount_uusd)
+               and coalesce(total, 0) + shortfall_uusd
+                   = refunded_uusd + div(bonus * refunded_uusd, amount_uusd) as ok
+        from (select * from payments where status in ('succeeded', 'refunded')) as payments
+        full join credited on credited.id = payments.transfer_id
+        left join taken on taken.id = credited.id
+    """,
+    "refunds_fit_their_top_ups": """
+        with moved as (
+            select coalesce(refers_to, transfers.id) as top_up, kind,
+                   coalesce(sum(amount_uusd) filter (where item is distinct from 'bonus'), 0)
+                       as principal,
+                   coalesce(sum(amount_uusd) filter (where item = 'bonus'), 0) as bonus
+            from transfers join entries on entries.transfer_id = transfers.id
+                                       and entries.account_id = transfers.account_id
+            where kind in ('topup', 'refund') group by 1, kind
+        )
+        select top_up::text as offender,
+               count(*) filter (where kind = 'topup') = 1
+               and sum(principal) >= 0 and sum(bonus) >= 0 as ok
+        from moved group by top_up
+    """,
+    "statements_equal_settlements": """
+        select concat_ws(':', account_id, day_ms) as offender,
+               rolled.total is not distinct from settled.total as ok
+        from (
+            select account_id, day_ms, sum(charge_uusd) as total from usage_days
+            group by account_id, day_ms having sum(charge_uusd) <> 0
+        ) as rolled left join (
+            select transfers.account_id, -sum(amount_uusd) as total,
+                   86400000 * floor(extract(epoch from effective_at) / 86400)::bigint as day_ms
+            from transfers join entries on entries.transfer_id = transfers.id
+                                       and entries.account_id = transfers.account_id
+            where kind = 'settle' group by transfers.account_id, 3
+        ) as settled using (account_id, day_ms)
+    """,
     "spend_equals_usage": f"""
         with sums as (
             select account_id, key_id, sum(charge_uusd) as total
