@@ -141,7 +141,9 @@ _BY_VERB: Mapping[str, Route] = {
     )
 }
 
-_ANY_METHOD = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
+#: What the ledger is asked; of OPTIONS it knows as well as of the others that it has none, and can
+#: name those it has.
+_ANY_METHOD = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 
 def _of_ledger(prefix: str, kind: Kind, methods: frozenset[str] = _ANY_METHOD) -> Match:

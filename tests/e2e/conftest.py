@@ -28,7 +28,13 @@ async def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
             "BYTESPIKE_TEXT_KEEPALIVE_S": "3",
         },
         # The second edge stands behind one proxy, so both ways to see an address can be tested.
-        service_environment={"edge-2": {"BYTESPIKE_EDGE_TRUSTED_HOPS": "1"}},
+        # Tests with wrong credentials all come from one address, which only the second edge minds
+        # (there a test can say where it comes from).
+        service_environment={
+            "edge": {"BYTESPIKE_EDGE_AUTH_FAILURES_PER_MINUTE": "1000000"},
+            "ledger": {"BYTESPIKE_LEDGER_AUTH_FAILURES_PER_MINUTE": "1000000"},
+            "edge-2": {"BYTESPIKE_EDGE_TRUSTED_HOPS": "1"},
+        },
     ) as gateway:
         yield gateway
 
