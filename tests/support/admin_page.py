@@ -14,8 +14,8 @@ ADMIN_PAGE = Path(__file__).parents[2] / "docs" / "admin.md"
 _HEAD = """# bytespike admin
 
 Everything an operator does, on the command line. Each command asks the management API (see
-[accounts.md](accounts.md)) of the gateway in `BYTESPIKE_URL` with `BYTESPIKE_ADMIN_TOKEN`, or of the
-one that `make run` started here. `--json` prints the API's answer as it is; amounts are USD. An
+[accounts.md](accounts.md)) of the gateway in `BYTESPIKE_URL` with `BYTESPIKE_ADMIN_TOKEN`, or of
+the one that `make run` started here. `--json` prints the API's answer as it is; amounts are USD. An
 organisation may be named by its id or by its name.
 
 Written by `make docs` from the command itself.

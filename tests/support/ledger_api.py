@@ -11,28 +11,19 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from bytespike_cli.ports import LOOPBACK
 from bytespike_contracts.principal import (
     INTERNAL_TOKEN_HEADER,
     PRINCIPAL_HEADER,
     Principal,
     encode_principal,
 )
-from bytespike_ledger.api.admin_tokens import AdminTokens
-from bytespike_ledger.api.dispatch import Dispatcher
-from bytespike_ledger.api.table import all_routes
 from bytespike_ledger.catalogue import CatalogueWatch
-from bytespike_runtime.failure_limit import FailureLimit
-from bytespike_runtime.settings import Secret
 from tests.support.ledger import Customer, Rig
+from tests.support.served_ledger import ADMIN_TOKEN, INTERNAL_TOKEN, served_ledger
 
 __all__ = ["LedgerAnswer", "LedgerApi", "ledger_api"]
-
-_ADMIN_TOKEN = "admin-token-of-the-tests"
-_INTERNAL_TOKEN = "internal-token-of-the-tests"
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class LedgerApi:
 
     async def admin(self, method: str, path: str, body: object = None) -> LedgerAnswer:
         """As the operator ``root``."""
-        headers = {"authorization": f"Bearer {_ADMIN_TOKEN}"}
+        headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
         return await self._call(method, "/api/v1/admin" + path, body, headers)
 
     async def own(
@@ -69,7 +60,7 @@ class LedgerApi:
             org_id=customer.org_id,
         )
         headers = {
-            INTERNAL_TOKEN_HEADER: _INTERNAL_TOKEN,
+            INTERNAL_TOKEN_HEADER: INTERNAL_TOKEN,
             PRINCIPAL_HEADER: encode_principal(principal),
         }
         return await self._call(method, path, body, headers)
@@ -93,27 +84,5 @@ class LedgerApi:
 async def ledger_api(rig: Rig, catalogue: CatalogueWatch) -> AsyncIterator[LedgerApi]:
     """All routes over the rig's books, served."""
 
-    async def rebuild() -> None:
-        await rig.rebuilder.rebuild()
-
-    dispatcher = Dispatcher(
-        rig.books,
-        all_routes(
-            rig.books,
-            catalogue,
-            audit=rig.auditor.audit,
-            rebuild=rebuild,
-            put_back=rig.consumer.put_back,
-            providers={},
-        ),
-        admin_tokens=AdminTokens(rig.books, Secret(_ADMIN_TOKEN), FailureLimit(20)),
-        internal_token=Secret(_INTERNAL_TOKEN),
-    )
-    runner = web.ServerRunner(web.Server(dispatcher.handle))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, LOOPBACK, 0).start()
-        async with aiohttp.ClientSession() as session:
-            yield LedgerApi(session, f"http://{LOOPBACK}:{runner.addresses[0][1]}")
-    finally:
-        await runner.cleanup()
+    async with served_ledger(rig, catalogue) as (session, base):
+        yield LedgerApi(session, base)

@@ -13,9 +13,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from aiohttp import web
 
-from bytespike_cli.ports import LOOPBACK
 from bytespike_contracts.keys import KeyRecord, key_record_name
 from bytespike_contracts.principal import (
     CLIENT_ADDRESS_HEADER,
@@ -25,17 +23,13 @@ from bytespike_contracts.principal import (
     encode_principal,
 )
 from bytespike_ledger.accounts.keys import create_key
-from bytespike_ledger.api.dispatch import Dispatcher
-from bytespike_ledger.api.table import all_routes
 from bytespike_ledger.catalogue import CatalogueWatch
-from bytespike_runtime.settings import Secret
 from tests.support.ledger import CATALOGUE, Rig, plain_controls
+from tests.support.served_ledger import ADMIN_TOKEN, INTERNAL_TOKEN, served_ledger
 
-__all__ = ["ADDRESS", "ADMIN_TOKEN", "Company", "Management", "Told", "management", "some_email"]
+__all__ = ["ADDRESS", "Company", "Management", "Told", "management", "some_email"]
 
-ADMIN_TOKEN = "admin-token-of-the-tests"
 ADDRESS = "198.51.100.7"
-_INTERNAL_TOKEN = "internal-token-of-the-tests"
 _ROLES = ("owner", "admin", "member", "viewer")
 
 
@@ -138,7 +132,7 @@ class Management:
 
     async def _call(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Told:
         data = b"" if body is None else msgspec.json.encode(body)
-        by_edge = {INTERNAL_TOKEN_HEADER: _INTERNAL_TOKEN, CLIENT_ADDRESS_HEADER: ADDRESS}
+        by_edge = {INTERNAL_TOKEN_HEADER: INTERNAL_TOKEN, CLIENT_ADDRESS_HEADER: ADDRESS}
         async with self.session.request(
             method, self.base + path, data=data, headers={**by_edge, **headers}
         ) as response:
@@ -157,26 +151,6 @@ async def management(rig: Rig, folder: Path) -> AsyncIterator[Management]:
     catalogue = folder / "catalogue.toml"
     catalogue.write_text(CATALOGUE)
 
-    async def rebuild() -> None:
-        assert await rig.rebuilder.rebuild()
-
-    routes = all_routes(
-        rig.books,
-        CatalogueWatch(str(catalogue), rig.books.prices),
-        audit=rig.auditor.audit,
-        rebuild=rebuild,
-    )
-    dispatcher = Dispatcher(
-        rig.books,
-        routes,
-        admin_token=Secret(ADMIN_TOKEN),
-        internal_token=Secret(_INTERNAL_TOKEN),
-    )
-    runner = web.ServerRunner(web.Server(dispatcher.handle))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, LOOPBACK, 0).start()
-        async with aiohttp.ClientSession() as session:
-            yield Management(rig, session, f"http://{LOOPBACK}:{runner.addresses[0][1]}")
-    finally:
-        await runner.cleanup()
+    watch = CatalogueWatch(str(catalogue), rig.books.prices)
+    async with served_ledger(rig, watch) as (session, base):
+        yield Management(rig, session, base)

@@ -65,7 +65,8 @@ _CHECKS = {
         select transfers.id::text as offender, balance_after_uusd = so_far as ok
         from (
             select account_id, transfer_id,
-                   sum(sum(amount_uusd)) over (partition by account_id order by transfer_id) as so_far
+                   sum(sum(amount_uusd))
+                       over (partition by account_id order by transfer_id) as so_far
             from entries group by account_id, transfer_id
         ) as running
         join transfers on transfers.id = transfer_id and transfers.account_id = running.account_id
