@@ -226,6 +226,9 @@ class Stack:
         # The weakest of the names that may set it: whoever brings keys of their own is heard.
         keys_path = str(self.home.encryption_keys_path())
         self._shared.setdefault("BYTESPIKE_ENCRYPTION_KEYS_FILE", keys_path)
+        # A developer's receiver runs on the same machine, without a certificate.
+        self._shared.setdefault("BYTESPIKE_WEBHOOK_HTTP_HOSTS", "localhost,127.0.0.1,::1")
+        self._shared.setdefault("BYTESPIKE_WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128")
         self._shared.setdefault("BYTESPIKE_TEXT_SPOOL_DIR", str(self.home.root / "spool"))
         self._shared.setdefault("BYTESPIKE_DRAIN_TIMEOUT_S", f"{_DRAIN_S:g}")
         self._shared.setdefault("BYTESPIKE_LOG_FORMAT", "json")

@@ -9,7 +9,6 @@ shown, so that a receiver needs one line and no decoding. The clock is passed in
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 
@@ -32,7 +31,7 @@ def check_secret(secret: str) -> None:
     if secret.startswith(SECRET_PREFIX):
         try:
             size = len(_standard_key(secret))
-        except binascii.Error:
+        except ValueError:
             raise ValueError(f"what follows {SECRET_PREFIX} is not base64") from None
         what = f"bytes in base64 after {SECRET_PREFIX}"
     else:

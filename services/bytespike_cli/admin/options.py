@@ -16,6 +16,7 @@ from bytespike_cli.admin.parked import add_parked_commands
 from bytespike_cli.admin.secrets import add_secret_commands
 from bytespike_cli.admin.users import add_user_commands
 from bytespike_cli.admin.wallets import add_wallet_commands
+from bytespike_cli.admin.webhooks import add_webhook_commands
 
 __all__ = ["add_admin_options"]
 
@@ -33,4 +34,5 @@ def add_admin_options(parser: argparse.ArgumentParser) -> None:
     add_operator_commands(commands.level("operator", "people who run the platform"))
     add_audit_log_command(commands)
     add_secret_commands(commands.level("secrets", "what the ledger keeps sealed"))
+    add_webhook_commands(commands.level("webhook", "webhooks of an organisation"))
     add_office_commands(commands)

@@ -117,7 +117,7 @@ class Guard:
             self._check_public(url.scheme, host, port)
         elif _is_address(host) and not self.admits(host):
             raise UrlRefused("the address is not a public one")
-        return url
+        return url.join(URL("/")) if url == url.origin() else url
 
     def _check_public(self, scheme: str, host: str, port: int | None) -> None:
         if scheme != "https":

@@ -19,7 +19,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import ClientConnectorDNSError, ClientError, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientError,
+    ClientSession,
+    ClientSSLError,
+    ClientTimeout,
+    TCPConnector,
+)
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.cookiejar import DummyCookieJar
 
@@ -58,14 +67,22 @@ class Parcel:
 
 
 class Sender:
-    """Use as ``async with``. ``lookup`` gives the addresses of a name, ``tls`` whom to trust; tests
-    pass their own.
+    """Use as ``async with``. ``lookup`` gives the addresses of a name, ``tls`` whom to trust, and
+    ``timeout_s`` is for a whole call; tests pass their own.
     """
 
     def __init__(
-        self, guard: Guard, *, lookup: Lookup | None = None, tls: ssl.SSLContext | None = None
+        self,
+        guard: Guard,
+        *,
+        lookup: Lookup | None = None,
+        tls: ssl.SSLContext | None = None,
+        timeout_s: float = _TOTAL_TIMEOUT_S,
     ) -> None:
         self._guard = guard
+        self._timeout = ClientTimeout(
+            total=timeout_s, connect=_CONNECT_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S
+        )
         self._lookup = lookup
         self._tls: ssl.SSLContext | bool = True if tls is None else tls
         self._session: ClientSession | None = None
@@ -81,9 +98,7 @@ class Sender:
         )
         self._session = ClientSession(
             connector=connector,
-            timeout=ClientTimeout(
-                total=_TOTAL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S
-            ),
+            timeout=self._timeout,
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -196,11 +211,11 @@ class _GuardedResolver(AbstractResolver):
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError) or "SSL" in type(error).__name__:
-        return "TLS could not be agreed on"
-    if "Certificate" in type(error).__name__:
-        return "the certificate is not valid for the host"
-    cause = getattr(error, "os_error", error)
-    if isinstance(cause, ConnectionRefusedError):
-        return "the connection was refused"
+    match error:
+        case ClientConnectorCertificateError():
+            return "the certificate is not valid for the host"
+        case ClientSSLError():
+            return "TLS could not be agreed on"
+        case ClientConnectorError(os_error=ConnectionRefusedError()):
+            return "the connection was refused"
     return "the connection broke"
