@@ -80,8 +80,8 @@ class _Parts:
 
 
 async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
-    """Serve and settle until ``stop`` is set. Raises ``StartError`` if the catalogue or the
-    encryption keys are bad, or a network for webhooks.
+    """Serve and settle until ``stop`` is set. Raises ``StartError`` if the catalogue is bad, or a
+    network for webhooks.
     """
     sealer, guard = _sealer(settings), _guard(settings)
     registry = new_registry("ledger")
@@ -130,10 +130,7 @@ async def amain(settings: LedgerSettings, stop: asyncio.Event) -> None:
 
 def _sealer(settings: LedgerSettings) -> Sealer:
     secret = settings.encryption_keys
-    try:
-        return Sealer({} if secret is None else parse_encryption_keys(secret.reveal()))
-    except ValueError as error:
-        raise StartError(f"encryption_keys: {error}") from error
+    return Sealer({} if secret is None else parse_encryption_keys(secret.reveal()))
 
 
 def _guard(settings: LedgerSettings) -> Guard:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from bytespike_ledger.sealing import parse_encryption_keys
 from bytespike_runtime.settings import Port, Secret, ServiceSettings
 
 __all__ = ["LedgerSettings"]
@@ -90,3 +91,8 @@ class LedgerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError(
                 "stripe_api_key, stripe_webhook_secret and stripe_return_url: set all or none"
             )
+        if self.encryption_keys is not None:
+            try:
+                parse_encryption_keys(self.encryption_keys.reveal())
+            except ValueError as error:
+                raise ValueError(f"BYTESPIKE_LEDGER_ENCRYPTION_KEYS: {error}") from error

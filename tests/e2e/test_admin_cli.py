@@ -106,6 +106,16 @@ async def test_every_control_of_a_key_arrives(cli: Cli) -> None:
     assert (await cli.json("key", "enable", made["id"]))["status"] == "active"
 
 
+async def test_a_key_is_rotated_and_revealed(cli: Cli) -> None:
+    org = await cli.json("org", "create", "--name", f"cli-{secrets.token_hex(4)}")
+    made = await cli.json("key", "create", "--org", org["id"], "--name", "k")
+    rotated = await cli.json("key", "rotate", made["id"], "--overlap-seconds", "60")
+    assert rotated["key"] != made["key"]
+    assert rotated["old_secret_expires_at"]
+    assert (await cli.json("key", "reveal", made["id"]))["key"] == rotated["key"]
+    assert (await cli.json("secrets", "rewrap"))["remaining"] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
