@@ -17,13 +17,13 @@ from bytespike_ledger.accounts.audit_log import Action
 from tests.support.ledger import Rig, ledger
 from tests.support.management import (
     ADDRESS,
-    ADMIN_TOKEN,
     Company,
     Management,
     Told,
     management,
     some_email,
 )
+from tests.support.served_ledger import ADMIN_TOKEN
 
 LOG = "/audit-log?limit=200"
 

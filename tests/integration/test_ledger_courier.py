@@ -219,6 +219,23 @@ async def test_a_courier_that_dies_after_the_fan_out_loses_nothing(
     assert server.ids == [event_id]
 
 
+async def test_an_event_that_cannot_be_told_does_not_hold_up_the_others(
+    office: Post, server: Receiver
+) -> None:
+    owner = await office.customer()
+    await office.webhook(owner, server.url)
+    bad = await office.happen(owner)
+    # No emitter of ours writes a body that is not an object.
+    await office.run("update account_events set body = '[]' where id = $1", bad)
+    good = await office.happen(owner)
+    with structlog.testing.capture_logs() as lines:
+        await office.courier.step()
+    assert server.ids == [good]
+    assert [line["event_id"] for line in lines if line["log_level"] == "error"] == [bad]
+    left = await office.rows("select id from account_events where due")
+    assert left == []
+
+
 async def test_a_courier_that_dies_while_posting_is_followed_by_another(
     office: Post, server: Receiver
 ) -> None:

@@ -12,22 +12,20 @@ import aiohttp
 import msgspec
 import pytest
 import structlog
-from aiohttp import web
 
 from bytespike_cli.servers import PostgresServer
 from bytespike_ledger.accounts.actors import Role
 from bytespike_ledger.accounts.events import EventType
-from bytespike_ledger.api.dispatch import Dispatcher
 from bytespike_ledger.api.notifications import NotificationApi
 from bytespike_ledger.api.webhooks import WebhookApi
 from bytespike_ledger.books import Books
 from bytespike_ledger.sealing import Sealer
-from bytespike_runtime.settings import Secret
 from tests.support.ledger import Rig, ledger
 from tests.support.receiver import receiver
+from tests.support.served_ledger import ADMIN_TOKEN, served_routes
 from tests.support.webhooks import Member, Post, post
 
-OPERATOR = {"authorization": "Bearer admin-token"}
+OPERATOR = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 HOOKS = "/api/v1/me/webhooks"
 NOTES = "/api/v1/me/notifications"
 PAYMENT = {"url": "https://example.com/hook", "event_types": ["system.payment.received"]}
@@ -73,18 +71,9 @@ async def office(rig: Rig) -> AsyncIterator[Post]:
 
 
 async def serve(books: Books) -> AsyncIterator[Api]:
-    dispatcher = Dispatcher(
-        books,
-        [*WebhookApi(books=books).routes(), *NotificationApi(books=books).routes()],
-        admin_token=Secret("admin-token"),
-        internal_token=Secret("internal-token"),
-    )
-    runner = web.ServerRunner(web.Server(dispatcher.handle))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession() as session:
-        yield Api(session, f"http://127.0.0.1:{runner.addresses[0][1]}")
-    await runner.cleanup()
+    routes = [*WebhookApi(books=books).routes(), *NotificationApi(books=books).routes()]
+    async with served_routes(books, routes) as (session, base):
+        yield Api(session, base)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from bytespike_ledger.sealing import Sealer
 from bytespike_ledger.store import Row
 from bytespike_runtime import pg
 from tests.support.ledger import Rig
+from tests.support.served_ledger import INTERNAL_TOKEN
 
 __all__ = ["DEVELOPMENT", "Clock", "Member", "Post", "post"]
 
@@ -139,7 +140,7 @@ class Post:
             request_id="req_of_the_edge",
         )
         headers = {
-            INTERNAL_TOKEN_HEADER: "internal-token",
+            INTERNAL_TOKEN_HEADER: INTERNAL_TOKEN,
             PRINCIPAL_HEADER: encode_principal(principal),
         }
         return Member(member[0] if member else "", member[1] if member else "", actor, headers)

@@ -147,6 +147,8 @@ class Courier:
             await self._finish(delivery, attempt, duration_ms)
         except Unavailable as error:
             _log.warning("delivery waits", delivery_id=delivery.id, error=str(error))
+        except Exception:  # noqa: BLE001 - a defect in one delivery must not end the ledger
+            _log.exception("delivery broke", delivery_id=delivery.id)
         finally:
             _give_back(self._webhooks, delivery.webhook_id)
             _give_back(self._accounts, delivery.account_id)

@@ -13,7 +13,7 @@ from bytespike_ledger.accounts.notices import notice_of
 from bytespike_ledger.accounts.webhooks import PERSONAL
 from bytespike_ledger.books import Books
 from bytespike_ledger.courier.payloads import render
-from bytespike_ledger.store import Connection, connection
+from bytespike_ledger.store import Connection, RefusedByDatabase, connection, savepoint
 from bytespike_ledger.store import events as outbox
 from bytespike_ledger.store.deliveries import NewDelivery, insert_deliveries
 from bytespike_ledger.store.events import EventRow
@@ -24,21 +24,35 @@ from bytespike_ledger.store.notifications import (
     insert_notifications,
 )
 from bytespike_ledger.store.webhooks import Subscriber, subscribers
+from bytespike_runtime.logs import get_logger
 
 __all__ = ["concerns", "fan_out_some"]
 
 #: Events per transaction. With a bounded number of webhooks an account, that bounds the rest.
 _LIMIT = 100
 
+_log = get_logger()
+
 
 async def fan_out_some(books: Books) -> int:
-    """One batch of due events; how many there were. Any number of ledgers may do so at once."""
+    """One batch of due events; how many there were. Any number of ledgers may do so at once.
+
+    An event that cannot be written to those it concerns is reported and left behind: it must not
+    hold up all that come after it.
+    """
     async with connection(books.pool) as conn, conn.transaction():
         events = await outbox.take_due(conn, limit=_LIMIT)
+        accounts = list({event.account_id for event in events})
+        known = await subscribers(conn, accounts) if events else []
+        readers = await account_readers(conn, accounts) if events else []
+        for event in events:
+            try:
+                async with savepoint(conn):
+                    await _queue_deliveries(books, conn, event, known)
+                    await _notify(books, conn, event, readers)
+            except (RefusedByDatabase, msgspec.MsgspecError) as error:
+                _log.error("event not fanned out", event_id=event.id, error=str(error))
         if events:
-            accounts = list({event.account_id for event in events})
-            await _queue_deliveries(books, conn, events, await subscribers(conn, accounts))
-            await _notify(books, conn, events, await account_readers(conn, accounts))
             await outbox.mark_done(conn, [event.id for event in events])
     for event in events:
         lag_s = books.now().timestamp() - event.created_at.timestamp()
@@ -58,8 +72,12 @@ def concerns(subscriber: Subscriber, event: EventRow) -> bool:
 
 
 async def _queue_deliveries(
-    books: Books, conn: Connection, events: Sequence[EventRow], known: Sequence[Subscriber]
+    books: Books, conn: Connection, event: EventRow, known: Sequence[Subscriber]
 ) -> None:
+    concerned = [subscriber for subscriber in known if concerns(subscriber, event)]
+    if not concerned:
+        return
+    payload = render(event)
     deliveries = [
         NewDelivery(
             id=books.mint("dlv"),
@@ -67,36 +85,32 @@ async def _queue_deliveries(
             webhook_id=subscriber.id,
             event_id=event.id,
             event_type=event.type,
-            payload=render(event),
+            payload=payload,
         )
-        for event in events
-        for subscriber in known
-        if concerns(subscriber, event)
+        for subscriber in concerned
     ]
     await insert_deliveries(conn, deliveries, now=books.now())
 
 
 async def _notify(
-    books: Books, conn: Connection, events: Sequence[EventRow], readers: Sequence[Reader]
+    books: Books, conn: Connection, event: EventRow, readers: Sequence[Reader]
 ) -> None:
-    notifications = []
-    for event in events:
-        notice = notice_of(event.type, msgspec.json.decode(event.body, type=dict[str, object]))
-        if notice is None:
-            continue
-        for member_id in _readers(event, readers):
-            notifications.append(
-                NewNotification(
-                    id=books.mint("ntf"),
-                    account_id=event.account_id,
-                    member_id=member_id,
-                    event_id=event.id,
-                    type=event.type,
-                    title=notice.title,
-                    body=notice.body,
-                    link=None,
-                )
-            )
+    notice = notice_of(event.type, msgspec.json.decode(event.body, type=dict[str, object]))
+    if notice is None:
+        return
+    notifications = [
+        NewNotification(
+            id=books.mint("ntf"),
+            account_id=event.account_id,
+            member_id=member_id,
+            event_id=event.id,
+            type=event.type,
+            title=notice.title,
+            body=notice.body,
+            link=None,
+        )
+        for member_id in _readers(event, readers)
+    ]
     await insert_notifications(conn, notifications, now=books.now())
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "Row",
     "connection",
     "lock",
+    "savepoint",
     "tenant",
     "try_lock",
 ]
@@ -97,6 +98,18 @@ async def tenant(
             account_id,
         )
         yield conn
+
+
+@asynccontextmanager
+async def savepoint(conn: Connection) -> AsyncIterator[None]:
+    """A part of a transaction that is undone alone if it fails. Raises :class:`RefusedByDatabase`;
+    the transaction can go on after it.
+    """
+    try:
+        async with conn.transaction():
+            yield
+    except _REFUSED as error:
+        raise RefusedByDatabase(str(error)) from error
 
 
 @asynccontextmanager
