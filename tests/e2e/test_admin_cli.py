@@ -5,50 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import sys
-from typing import Any
 
 import pytest
 
+from tests.support.admin_cli import Cli
 from tests.support.gateway import Gateway
-from tests.support.stack import clean_environment
 
 ASK = {
     "model": "claude-sonnet-4-6",
     "max_tokens": 50,
     "messages": [{"role": "user", "content": "Hi"}],
 }
-
-
-class Cli:
-    """Runs commands with the gateway's address and token in the environment."""
-
-    def __init__(self, gateway: Gateway, **environment: str) -> None:
-        known = {
-            "BYTESPIKE_URL": gateway.urls[0],
-            "BYTESPIKE_ADMIN_TOKEN": gateway.stack.admin_token,
-        }
-        self._environment = clean_environment(**{**known, **environment})
-
-    async def run(self, *words: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bytespike_cli",
-            "admin",
-            *words,
-            env=self._environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return process.returncode or 0, out.decode(), err.decode()
-
-    async def json(self, *words: str) -> Any:
-        code, out, err = await self.run(*words, "--json")
-        assert (code, err) == (0, "")
-        return json.loads(out)
 
 
 @pytest.fixture

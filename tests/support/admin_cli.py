@@ -1,16 +1,21 @@
-"""The admin commands against a server that only remembers: what was asked is what is tested."""
+"""The admin commands: against a server that only remembers, and against a running gateway."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import sys
+from typing import Any
 
 from aiohttp import web
 
 from bytespike_cli.admin.options import add_admin_options
 from bytespike_cli.gateway_api import GatewayApi
+from tests.support.gateway import Gateway
+from tests.support.stack import clean_environment
 
-__all__ = ["Recorder", "asked_by", "parse"]
+__all__ = ["Cli", "Recorder", "asked_by", "parse"]
 
 
 class Recorder:
@@ -42,3 +47,34 @@ async def asked_by(recorder: Recorder, *words: str) -> bytes:
     async with GatewayApi(recorder.url, "secret-token") as api:
         answer: bytes = await args.ask(api, args)
     return answer
+
+
+class Cli:
+    """Runs commands with the gateway's address and token in the environment."""
+
+    def __init__(self, gateway: Gateway, **environment: str) -> None:
+        known = {
+            "BYTESPIKE_URL": gateway.urls[0],
+            "BYTESPIKE_ADMIN_TOKEN": gateway.stack.admin_token,
+        }
+        self._environment = clean_environment(**{**known, **environment})
+
+    async def run(self, *words: str) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bytespike_cli",
+            "admin",
+            *words,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def json(self, *words: str) -> Any:
+        code, out, err = await self.run(*words, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)

@@ -60,15 +60,17 @@ async def add_member(
     caps: Mapping[str, int],
 ) -> MemberRow:
     """Make whoever has this address a member, a known user or not: the answer is the same.
+    ``caps`` are columns; those left out are 0.
 
     Somebody who was removed gets their row back, keys and spend included. Raises ``GatewayError``:
     403 not the caller's to appoint, 404 no such organisation, 409 a member already.
     """
     _check_owners_business(who, role)
-    given: dict[str, object] = {"name": name, "role": role.value, "status": "active", **caps}
+    limits = {**dict.fromkeys(sorted(CAP_COLUMNS), 0), **caps}
+    given: dict[str, object] = {"name": name, "role": role.value, "status": "active", **limits}
     async with acting(books, who) as conn:
         org = await lock_org(conn, org_id)
-        user_id = await store.user_of_email(conn, books.mint("user"), email=email, name=name)
+        user_id = await store.user_of_email(conn, books.mint("usr"), email=email, name=name)
         known = await store.member_of_user(conn, org_id, user_id)
         if known is None:
             member_id = books.mint("mem")

@@ -33,7 +33,7 @@ async def create_user(
     concurrency: int | None,
 ) -> UserRow:
     """A user; with a ``tier`` an individual, whose account may serve at once. 409 if known."""
-    user_id = books.mint("user")
+    user_id = books.mint("usr")
     account_id = None if tier is None else books.mint("acct")
     async with connection(books.pool) as conn, conn.transaction():
         if account_id is not None and tier is not None:

@@ -10,20 +10,11 @@ from msgspec import UNSET, UnsetType
 from bytespike_ledger.accounts.changes import CAP_FIELDS
 from bytespike_ledger.api.wire import Amount, Request, Usd, read_usd
 
-__all__ = ["CapChanges", "CapRequest", "Caps", "cap_columns", "cap_fields", "columns_of"]
+__all__ = ["CapRequest", "Caps", "cap_columns", "cap_fields", "columns_of"]
 
 
 class CapRequest(Request, frozen=True, kw_only=True):
-    """Spend limits of something new, in USD, 0 = unlimited."""
-
-    quota: Amount = msgspec.Raw(b"0")
-    rate_limit_5h: Amount = msgspec.Raw(b"0")
-    rate_limit_1d: Amount = msgspec.Raw(b"0")
-    rate_limit_7d: Amount = msgspec.Raw(b"0")
-
-
-class CapChanges(Request, frozen=True, kw_only=True):
-    """Spend limits in USD, 0 = unlimited; what is left out stays."""
+    """Spend limits in USD, 0 = unlimited; each may be left out."""
 
     quota: Amount | UnsetType = UNSET
     rate_limit_5h: Amount | UnsetType = UNSET
@@ -51,7 +42,7 @@ class _Row(Protocol):
     def window_7d_uusd(self) -> int: ...
 
 
-def cap_columns(asked: CapRequest | CapChanges) -> dict[str, int]:
+def cap_columns(asked: CapRequest) -> dict[str, int]:
     """The columns that were named, in micro-USD. Raises ``GatewayError`` naming the field."""
     return {
         column: read_usd(value, param=field)
@@ -60,7 +51,7 @@ def cap_columns(asked: CapRequest | CapChanges) -> dict[str, int]:
     }
 
 
-def columns_of(asked: CapChanges) -> dict[str, object]:
+def columns_of(asked: CapRequest) -> dict[str, object]:
     """Everything that was named: limits in micro-USD, other fields as they are."""
     plain = {
         field: value

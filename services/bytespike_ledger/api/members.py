@@ -12,7 +12,6 @@ from bytespike_ledger.accounts import members
 from bytespike_ledger.accounts.actors import Actor, Operator, Permission, Role
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.caps import (
-    CapChanges,
     CapRequest,
     Caps,
     cap_columns,
@@ -46,7 +45,7 @@ class MemberRequest(CapRequest, frozen=True, kw_only=True):
     role: Role = Role.MEMBER
 
 
-class MemberChanges(CapChanges, frozen=True, kw_only=True):
+class MemberChanges(CapRequest, frozen=True, kw_only=True):
     """What is left out stays as it is. The keys of a disabled member are refused."""
 
     name: Name | UnsetType = UNSET

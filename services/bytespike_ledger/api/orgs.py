@@ -13,7 +13,7 @@ from bytespike_ledger.accounts import orgs
 from bytespike_ledger.accounts.acting import acting
 from bytespike_ledger.accounts.actors import Actor, Permission
 from bytespike_ledger.api.call import Call, Reply
-from bytespike_ledger.api.caps import CapChanges, Caps, cap_fields, columns_of
+from bytespike_ledger.api.caps import CapRequest, Caps, cap_fields, columns_of
 from bytespike_ledger.api.route import Access, Route
 from bytespike_ledger.api.wire import Name, PageQuery, Request, Timestamp, Usd, timestamp_of
 from bytespike_ledger.books import Books
@@ -32,7 +32,7 @@ class OrgRequest(Request, frozen=True, kw_only=True):
     concurrency: Concurrency | None = None
 
 
-class OrgChanges(CapChanges, frozen=True, kw_only=True):
+class OrgChanges(CapRequest, frozen=True, kw_only=True):
     """What is left out stays as it is; a ``tier`` without ``concurrency`` brings its own. The keys
     of a paused organisation are refused.
     """
@@ -43,7 +43,7 @@ class OrgChanges(CapChanges, frozen=True, kw_only=True):
     status: OrgStatus | UnsetType = UNSET
 
 
-class OwnOrgChanges(CapChanges, frozen=True, kw_only=True):
+class OwnOrgChanges(CapRequest, frozen=True, kw_only=True):
     """What is left out stays as it is. Limits are over all keys of the organisation."""
 
     name: Name | UnsetType = UNSET
