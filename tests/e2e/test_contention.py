@@ -11,10 +11,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import asyncpg
 import pytest
 
+from bytespike_cli.gateway_api import decode
+from bytespike_contracts.keys import SpendCaps
 from bytespike_contracts.money import format_usd, parse_usd, price
-from tests.support.gateway import Answer, Customer, Gateway
+from tests.support.gateway import Answer, Customer, Gateway, eventually
+from tests.support.owners import add_member, give_key, set_caps
 
 ASK: Mapping[str, Any] = {
     "model": "claude-sonnet-4-6",
@@ -35,15 +39,18 @@ async def worst_case_uusd(customer: Customer) -> int:
 
 
 class Crowd:
-    """Two hundred equal requests of one customer, held at the vendor's door under one name."""
+    """Two hundred equal requests, of the customers in turn and of each through all edges, held at
+    the vendor's door under one name.
+    """
 
-    def __init__(self, gateway: Gateway, customer: Customer, hold: str, *, edges: int = 1) -> None:
+    def __init__(self, gateway: Gateway, *customers: Customer, hold: str, edges: int = 1) -> None:
         self.gateway = gateway
         self.hold = hold
-        self._tasks = [
-            asyncio.create_task(customer.post(ASK, faults=f"hold={hold}", edge=number % edges))
-            for number in range(KNOCKING)
-        ]
+        self._tasks = []
+        for number in range(KNOCKING):
+            turn, whose = divmod(number, len(customers))
+            asking = customers[whose].post(ASK, faults=f"hold={hold}", edge=turn % edges)
+            self._tasks.append(asyncio.create_task(asking))
 
     async def refused(self) -> list[Answer]:
         """Everybody but ten has an answer, while those ten stand at the vendor."""
@@ -90,7 +97,7 @@ async def test_wallet(gateway: Gateway, edges: int) -> None:
     rich = await gateway.customer()
     hold_uusd = await worst_case_uusd(rich)
     customer = await gateway.customer(usd=format_usd(FITTING * hold_uusd))
-    crowd = Crowd(gateway, customer, f"wallet-{edges}", edges=edges)
+    crowd = Crowd(gateway, customer, hold=f"wallet-{edges}", edges=edges)
     refused = await crowd.refused()
     assert refusal(refused) == (402, "billing_error")
     for answer in refused:
@@ -106,7 +113,7 @@ async def test_quota(gateway: Gateway, edges: int) -> None:
     org = await gateway.org(usd=WALLET_USD)
     hold_uusd = await worst_case_uusd(await gateway.customer(org=org))
     customer = await gateway.customer(org=org, quota=format_usd(FITTING * hold_uusd))
-    crowd = Crowd(gateway, customer, f"quota-{edges}", edges=edges)
+    crowd = Crowd(gateway, customer, hold=f"quota-{edges}", edges=edges)
     refused = await crowd.refused()
     assert refusal(refused) == (402, "billing_error")
     for answer in refused:
@@ -126,7 +133,7 @@ async def test_each_window(gateway: Gateway, window: str) -> None:
     cap = format_usd(FITTING * hold_uusd)
     caps: dict[str, Any] = {f"rate_limit_{window}": cap}
     customer = await gateway.customer(org=org, **caps)
-    crowd = Crowd(gateway, customer, f"window-{window}", edges=2)
+    crowd = Crowd(gateway, customer, hold=f"window-{window}", edges=2)
     refused = await crowd.refused()
     assert refusal(refused) == (429, "rate_limit_error")
     for answer in refused:
@@ -142,10 +149,81 @@ async def test_each_window(gateway: Gateway, window: str) -> None:
     assert left == FITTING * hold_uusd - cost_uusd
 
 
+async def limited_owner(gateway: Gateway, owner: str, caps: SpendCaps, *customers: Customer) -> str:
+    """Two keys: of one member with these caps, or of two members of an organisation with them.
+    Returns the limited one's id once every edge knows.
+    """
+    account_id, org_id = customers[0].account_id, customers[0].org_id
+    conn = await asyncpg.connect(gateway.stack.servers["postgres"].url)
+    try:
+        if owner == "member":
+            shared = await add_member(conn, account_id, org_id, caps)
+            members = [shared, shared]
+        else:
+            await set_caps(conn, "orgs", org_id, caps)
+            shared = org_id
+            members = [await add_member(conn, account_id, org_id) for _ in customers]
+        for customer, member in zip(customers, members, strict=True):
+            await give_key(conn, customer.key_id, member)
+    finally:
+        await conn.close()
+
+    async def known() -> bool:
+        answers = [
+            await customer.get("/v1/models", edge=edge) for customer in customers for edge in (0, 1)
+        ]
+        shown = ("x-ratelimit-limit", "x-quota-remaining-credits")
+        return all(any(name in answer.headers for name in shown) for answer in answers)
+
+    await eventually(known)
+    return shared
+
+
+@pytest.mark.parametrize("edges", [1, 2])
+@pytest.mark.parametrize("limit", ["quota", "5h", "7d"])
+@pytest.mark.parametrize("owner", ["member", "org"])
+async def test_the_keys_of_one_owner_share_its_limits(
+    gateway: Gateway, owner: str, limit: str, edges: int
+) -> None:
+    """A member's limit over two keys, an organisation's over the keys of two members."""
+    org = await gateway.org(usd=WALLET_USD, concurrency=500)
+    customers = [await gateway.customer(org=org) for _ in range(2)]
+    hold_uusd = await worst_case_uusd(customers[0])
+    cap_uusd = FITTING * hold_uusd
+    cap = format_usd(cap_uusd)
+    caps = SpendCaps(**{"quota_uusd" if limit == "quota" else f"window_{limit}_uusd": cap_uusd})
+    shared = await limited_owner(gateway, owner, caps, *customers)
+
+    crowd = Crowd(gateway, *customers, hold=f"{owner}-{limit}-{edges}", edges=edges)
+    refused = await crowd.refused()
+
+    is_quota = limit == "quota"
+    kind = (402, "billing_error") if is_quota else (429, "rate_limit_error")
+    assert refusal(refused) == kind
+    words = "quota_exceeded" if is_quota else f"rate_limit_{limit} exceeded"
+    for answer in refused:
+        assert answer.error["message"].startswith(f"{owner} {words}: {cap} / {cap} used")
+    cost_uusd = await check_books(gateway, customers[0], await crowd.admitted())
+    left = "x-quota-remaining-credits" if is_quota else "x-ratelimit-remaining"
+    for customer in customers:
+        after = await customer.get("/v1/balance")
+        assert parse_usd(after.headers[left]) == cap_uusd - cost_uusd
+        balance = decode(after.body)
+        shown = balance["member" if owner == "member" else "organisation"]
+        assert balance["organisation" if owner == "member" else "member"] is None
+        assert shown["id"] == shared
+        limits = {"quota": shown["quota"], **{w["name"]: w for w in shown["windows"]}}
+        for name, counted in limits.items():
+            assert parse_usd(counted["used_usd"]) == cost_uusd
+            limit_usd = counted["limit_usd"]
+            assert (limit_usd and parse_usd(limit_usd)) == (cap_uusd if name == limit else None)
+    assert (await gateway.audit())["clean"]
+
+
 @pytest.mark.parametrize("edges", [1, 2])
 async def test_concurrency(gateway: Gateway, edges: int) -> None:
     customer = await gateway.customer(usd=WALLET_USD, concurrency=FITTING)
-    crowd = Crowd(gateway, customer, f"slots-{edges}", edges=edges)
+    crowd = Crowd(gateway, customer, hold=f"slots-{edges}", edges=edges)
     refused = await crowd.refused()
     assert refusal(refused) == (429, "rate_limit_error")
     for answer in refused:
