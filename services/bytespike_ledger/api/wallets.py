@@ -35,10 +35,12 @@ from bytespike_ledger.api.wallet_settings import (
     settings_view,
 )
 from bytespike_ledger.api.wire import (
+    UNSET,
     Amount,
     Moment,
     Request,
     Timestamp,
+    UnsetType,
     Usd,
     read_time_ms,
     read_usd,
@@ -77,12 +79,12 @@ class AdjustmentRequest(Request, frozen=True, kw_only=True):
 
 
 class RefundRequest(Request, frozen=True, kw_only=True):
-    """Gives back ``usd`` of a top-up's principal, with its part of the bonus; null = all that is
-    left of it.
+    """Gives back ``usd`` of a top-up's principal, with its part of the bonus; left out = all
+    that is left of it.
     """
 
     transfer_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
-    usd: Amount | None = None
+    usd: Amount | UnsetType = UNSET
     reason: Reason
     idempotency_key: IdempotencyKey | None = None
     effective_at: Moment | None = None
@@ -196,7 +198,7 @@ class WalletApi:
             call.ids["account"],
             transfer_id=asked.transfer_id,
             amount_uusd=None
-            if asked.usd is None
+            if asked.usd is UNSET
             else read_usd(asked.usd, param="usd", least_uusd=1),
             reason=asked.reason,
             idempotency_key=asked.idempotency_key,
