@@ -6,13 +6,16 @@ import argparse
 
 from bytespike_cli.admin.audit_log import add_audit_log_command
 from bytespike_cli.admin.bootstrap import add_bootstrap_command
+from bytespike_cli.admin.channels import add_channel_commands
 from bytespike_cli.admin.commands import Commands
+from bytespike_cli.admin.groups import add_group_commands
 from bytespike_cli.admin.keys import add_key_commands
 from bytespike_cli.admin.members import add_member_commands
 from bytespike_cli.admin.office import add_office_commands
 from bytespike_cli.admin.operators import add_operator_commands
 from bytespike_cli.admin.orgs import add_org_commands
 from bytespike_cli.admin.parked import add_parked_commands
+from bytespike_cli.admin.pricing import add_pricing_command
 from bytespike_cli.admin.secrets import add_secret_commands
 from bytespike_cli.admin.users import add_user_commands
 from bytespike_cli.admin.wallets import add_wallet_commands
@@ -35,4 +38,7 @@ def add_admin_options(parser: argparse.ArgumentParser) -> None:
     add_audit_log_command(commands)
     add_secret_commands(commands.level("secrets", "what the ledger keeps sealed"))
     add_webhook_commands(commands.level("webhook", "webhooks of an organisation"))
+    add_group_commands(commands.level("group", "groups and who may use them"))
+    add_channel_commands(commands.level("channel", "vendors' channels at run time"))
+    add_pricing_command(commands)
     add_office_commands(commands)

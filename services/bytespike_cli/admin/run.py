@@ -27,7 +27,8 @@ def run_admin(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> i
     content = decode(answer)
     print(answer.decode() if args.json else args.show(content))
     # An audit that found something is a failure, so that a cron job needs no parser.
-    return 0 if content.get("clean", True) else 1
+    found_something = isinstance(content, dict) and not content.get("clean", True)
+    return 1 if found_something else 0
 
 
 async def _ask(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> bytes:
