@@ -154,7 +154,7 @@ class LedgerMetrics:
         )
         self.unprojected = Gauge(
             "bytespike_ledger_unprojected_changes",
-            "Changes of keys and wallets that Redis does not have yet.",
+            "Changes of keys, wallets and channels that Redis does not have yet.",
             registry=registry,
         )
 

@@ -82,7 +82,7 @@ async def amain(settings: TextSettings, stop: asyncio.Event) -> None:
                         metrics=metrics,
                         keepalive_s=settings.keepalive_s,
                     )
-                    service = _service(settings, means, registry, _health(pipe, spool))
+                    service = _service(settings, means, registry, _health(pipe, spool, switches))
                     await _serve_and_wind_up(service, supervisor, stop)
                 if not await publisher.drained(_PUBLISH_DRAIN_S):
                     _log.warning("events left in the spool", events=spool.pending_events)
@@ -95,7 +95,7 @@ async def _first_look(switches: Switches) -> None:
     try:
         await switches.look()
     except KvUnavailable:
-        # Then nothing is admitted either, and the first look that succeeds comes before it is.
+        # Then this router is not ready either, and will not be before a look has succeeded.
         _log.warning("channel states not read yet")
 
 
@@ -135,7 +135,7 @@ async def _serve_and_wind_up(
     await supervisor.wind_up(max(left_s, _WIND_UP_S))
 
 
-def _health(pipe: ScriptPipe, spool: Spool) -> Health:
+def _health(pipe: ScriptPipe, spool: Spool, switches: Switches) -> Health:
     async def spool_has_room() -> None:
         spool.probe()
         if spool.full:
@@ -143,6 +143,7 @@ def _health(pipe: ScriptPipe, spool: Spool) -> Health:
 
     health = Health()
     health.add("redis", pipe.ping)
+    health.add("channels", switches.ping)
     health.add("spool", spool_has_room)
     # Without NATS the router serves on: events wait in the spool.
     return health

@@ -14,6 +14,7 @@ import msgspec
 from bytespike_contracts.channel_states import CHANNEL_STATES, ChannelState
 from bytespike_runtime.kv import KvError, KvUnavailable, ScriptPipe
 from bytespike_runtime.logs import get_logger
+from bytespike_runtime.unavailable import Unavailable
 
 __all__ = ["Switches"]
 
@@ -31,7 +32,13 @@ class Switches:
         self._pipe = pipe
         # Operators switch channels of the catalogue only, so this is as bounded as that is.
         self._known: dict[str, ChannelState] = {}
+        self._read_once = False
         self.off: frozenset[str] = frozenset()
+
+    async def ping(self) -> None:
+        """Raises ``Unavailable`` until the states have been read once."""
+        if not self._read_once:
+            raise Unavailable("channel states have not been read yet")
 
     def on_change(self, message: bytes) -> None:
         """A broadcast: one channel's newest state."""
@@ -54,6 +61,7 @@ class Switches:
             except msgspec.DecodeError as error:
                 _log.error("a channel's state is not readable", error=str(error))
         self._take(states)
+        self._read_once = True
 
     async def run(self) -> None:
         """Keep looking until cancelled."""

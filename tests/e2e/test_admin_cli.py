@@ -115,3 +115,35 @@ async def test_a_wrong_token_is_refused(gateway: Gateway) -> None:
 async def test_the_books_are_right_after_all_this(cli: Cli) -> None:
     audit = await cli.json("audit")
     assert audit["clean"] is True, audit
+
+
+async def test_groups_channels_and_prices(gateway: Gateway, cli: Cli) -> None:
+    org = await cli.json("org", "create", "--name", f"cli-{secrets.token_hex(4)}")
+    granted = await cli.json("group", "grant", "half-price", "--org", org["id"])
+    assert (granted["group"], granted["account_id"]) == ("half-price", org["account_id"])
+    code, shown, _ = await cli.run("group", "list", "--org", org["id"])
+    assert code == 0
+    assert "GRANTED BY" in shown
+    assert "root" in shown
+    revoked = await cli.json("group", "revoke", "half-price", "--org", org["id"])
+    assert revoked["keys_disabled"] == 0, "the group is public"
+    code, shown, _ = await cli.run("group", "list")
+    assert "MULTIPLIER" in shown
+
+    off = await cli.json("channel", "disable", "unreachable", "--reason", "nobody is there")
+    assert off["effective"] == "disabled"
+    code, shown, _ = await cli.run("channel", "list")
+    assert code == 0
+    assert "nobody is there" in shown
+    on = await cli.json("channel", "enable", "unreachable", "--reason", "it was a test")
+    assert on["effective"] == "enabled"
+
+    prices = {row["model"]: row["rates"] for row in await cli.json("pricing")}
+    assert prices["claude-sonnet-4-6"]["cache_write_per_1m"] == 3.75
+    code, shown, _ = await cli.run("pricing", "--group", "half-price")
+    assert code == 0
+    assert "1.50" in shown
+    code, _, error = await cli.run("pricing", "--group", "nothing")
+    assert code == 1
+    assert "no public group" in error
+    assert (await gateway.call("GET", "/api/pricing/claude-sonnet-4.6")).status == 200

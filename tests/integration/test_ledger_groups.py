@@ -18,7 +18,7 @@ from bytespike_contracts.money import format_usd
 from bytespike_ledger.accounts.actors import Operator
 from bytespike_ledger.accounts.groups import require_group, revoke_group, usable_groups
 from bytespike_ledger.catalogue import CatalogueWatch
-from bytespike_ledger.store import connection, tenant
+from bytespike_ledger.store import connection, me, tenant
 from bytespike_ledger.store import groups as store
 from bytespike_runtime import pg
 from tests.support.eventually import eventually
@@ -398,6 +398,28 @@ async def test_an_account_of_a_member_and_of_an_individual(rig: Rig, api: Ledger
     assert body["org"] is None
     assert format_usd(7_800_000) == str(body["balance"]["low_balance_threshold_usd"])
     assert body["balance"]["low_balance_flagged"] is True
+
+
+async def test_a_tenant_sees_no_other_account(rig: Rig) -> None:
+    customer, other = await rig.customer(0), await rig.customer(7_000_000)
+    async with pg.connection(rig.books.pool) as conn:
+        await conn.execute(
+            "insert into users (id, email, name, account_id) values ($1, $2, 'Eve', $3)",
+            f"user_{other.key_id}",
+            f"{other.key_id}@example.com".lower(),
+            other.account_id,
+        )
+        await conn.execute(
+            """insert into usage_days values
+               ($1, 0, $2, 'm-1', 1, 0, 0, 0, 3, 0, 0, 30, 0, 0, 0, 30, 0)""",
+            other.account_id,
+            other.key_id,
+        )
+    async with tenant(rig.books.pool, customer.account_id) as conn:
+        assert await me.read_user(conn, f"user_{other.key_id}") is None
+        assert await me.read_org_of(conn, other.account_id) is None
+        assert await me.spent_by(conn, other.key_id) == {}
+        assert await me.read_money(conn, other.account_id) == me.MoneyRow(0, 0, 0, False)
 
 
 async def test_the_matrix_of_models(rig: Rig, api: LedgerApi) -> None:

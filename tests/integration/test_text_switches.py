@@ -12,6 +12,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from bytespike_cli.home import Home
+from bytespike_cli.servers import RedisServer
 from bytespike_contracts.channel_states import (
     CHANNEL_HEALTH,
     CHANNEL_STATES,
@@ -21,9 +23,13 @@ from bytespike_contracts.channel_states import (
 )
 from bytespike_contracts.subjects import CHANNELS_CHANGED
 from bytespike_runtime.bus import Bus
+from bytespike_runtime.kv import KvUnavailable, ScriptPipe
+from bytespike_runtime.unavailable import Unavailable
+from bytespike_text.switches import Switches
 from tests.integration import text_setup as setup
 from tests.integration.text_setup import TextUnderTest, running_text
 from tests.support.eventually import eventually
+from tests.support.servers import running
 
 WITHIN_S = 1.0
 BOTH_PREFERRED_FIRST = ["priority = 2", "priority = 1"]
@@ -149,6 +155,22 @@ async def test_a_new_process_knows_before_its_first_request(
         assert another.vendors[0].asks == []
 
 
+async def test_every_replica_obeys(
+    pair: TextUnderTest, bus: Bus, tmp_path: Path, redis_url: str, nats_url: str
+) -> None:
+    folder = tmp_path / "another"
+    folder.mkdir()
+    async with router(folder, redis_url, nats_url) as another:
+        for version, (enabled, wanted) in enumerate(((False, "vendor-1"), (True, "vendor-0")), 1):
+            said = time.monotonic()
+            await bus.broadcast(
+                CHANNELS_CHANGED, word("vendor-0", enabled=enabled, version=version)
+            )
+            for each in (pair, another):
+                await in_force(each, wanted)
+            assert time.monotonic() - said < WITHIN_S
+
+
 async def test_an_emptied_redis_switches_nothing_on(pair: TextUnderTest) -> None:
     await store(pair, word("vendor-0", enabled=False, version=1))
     await in_force(pair, "vendor-1")
@@ -156,6 +178,25 @@ async def test_an_emptied_redis_switches_nothing_on(pair: TextUnderTest) -> None
     await store(pair, word("vendor-1", enabled=False, version=1))
     # The other channel going shows that Redis was read after it was emptied.
     await in_force(pair, "503")
+
+
+async def test_the_last_known_states_outlive_redis(tmp_path: Path) -> None:
+    async with running(RedisServer(Home(tmp_path))) as server:
+        pipe = ScriptPipe(server.url, {})
+        await pipe.start()
+        switches = Switches(pipe)
+        with pytest.raises(Unavailable):
+            await switches.ping()
+        off = word("vendor-0", enabled=False, version=1)
+        await pipe.command("HSET", CHANNEL_STATES, "vendor-0", off)
+        await switches.look()
+        server.kill()
+        await eventually(lambda: not pipe.connected)
+        with pytest.raises(KvUnavailable):
+            await switches.look()
+        assert switches.off == {"vendor-0"}
+        await switches.ping()
+        await pipe.close()
 
 
 async def reports(text: TextUnderTest) -> dict[str, tuple[int, RouterHealth]]:

@@ -55,7 +55,8 @@ async def read_org_of(conn: Connection, account_id: str) -> OrgName | None:
 async def read_money(conn: Connection, account_id: str) -> MoneyRow:
     """What was paid in and what was spent. Nobody walks through the charges for it: whatever came
     in or went out by other ways than usage is a handful of lines, and what of it the balance does
-    not show was spent. One statement, so both sides are of the same moment.
+    not show was spent. One statement, so both sides are of the same moment. Zeros for an account
+    that the tenant cannot see.
     """
     row = await conn.fetchrow(
         """select moved.topped_up_uusd, moved.other_uusd - posted_uusd as spent_uusd,
@@ -75,7 +76,7 @@ async def read_money(conn: Connection, account_id: str) -> MoneyRow:
            where account_id = $1""",
         account_id,
     )
-    return MoneyRow(**row)
+    return MoneyRow(0, 0, 0, False) if row is None else MoneyRow(**row)
 
 
 async def spent_by(conn: Connection, key_id: str) -> dict[str, int]:

@@ -106,6 +106,42 @@ async def test_secrets_are_rewrapped_to_the_last_one(recorder: Recorder) -> None
     assert recorder.asked == [("POST", path, None), ("POST", f"{path}key_9", None)]
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (("group", "list"), ("GET", "/api/v1/admin/groups", None)),
+        (
+            ("group", "list", "--org", "acct_1"),
+            ("GET", "/api/v1/admin/accounts/acct_1/groups", None),
+        ),
+        (
+            ("group", "grant", "vip", "--org", "acct_1"),
+            ("PUT", "/api/v1/admin/accounts/acct_1/groups/vip", None),
+        ),
+        (
+            ("group", "revoke", "../vip", "--org", "acct_1"),
+            ("DELETE", "/api/v1/admin/accounts/acct_1/groups/..%2Fvip", None),
+        ),
+        (("channel", "list"), ("GET", "/api/v1/admin/channels", None)),
+        (
+            ("channel", "disable", "c/1", "--reason", "why"),
+            ("PUT", "/api/v1/admin/channels/c%2F1", {"state": "disabled", "reason": "why"}),
+        ),
+        (
+            ("channel", "enable", "c-1", "--reason", "why"),
+            ("PUT", "/api/v1/admin/channels/c-1", {"state": "enabled", "reason": "why"}),
+        ),
+        (("pricing",), ("GET", "/api/pricing", None)),
+        (("pricing", "--group", "a&b"), ("GET", "/api/pricing?group=a%26b", None)),
+    ],
+)
+async def test_groups_channels_and_prices(
+    recorder: Recorder, words: tuple[str, ...], asked: tuple[str, str, object]
+) -> None:
+    await asked_by(recorder, *words)
+    assert recorder.asked == [asked]
+
+
 async def test_ids_cannot_reach_other_paths(recorder: Recorder) -> None:
     await asked_by(recorder, "key", "delete", "../orgs?x=1")
     assert recorder.asked == [("DELETE", "/api/v1/admin/keys/..%2Forgs%3Fx%3D1", None)]
