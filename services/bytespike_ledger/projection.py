@@ -203,14 +203,13 @@ class Projector:
             change = KeyChange(hash=hash_hex, version=record.version)
             await self._announce(KEYS_CHANGED, msgspec.json.encode(change))
 
-    async def channel(self, state: ChannelState, *, announce: bool = True) -> None:
-        """Put a channel's state in force: in Redis first, then (``announce``) in the routers."""
+    async def channel(self, state: ChannelState) -> None:
+        """Put a channel's state in force: in Redis first, then in the routers."""
         text = msgspec.json.encode(state)
         await self._pipe.script(
             "channel_state", CHANNEL_STATES, [state.channel, state.version, text.decode()]
         )
-        if announce:
-            await self._announce(CHANNELS_CHANGED, text)
+        await self._announce(CHANNELS_CHANGED, text)
 
     async def router_reports(self) -> dict[str, RouterHealth]:
         """What routers said of their channels within the time a report counts, by router."""

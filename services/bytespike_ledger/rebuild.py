@@ -81,7 +81,8 @@ class Rebuilder:
             await asyncio.sleep(self._grace_s)
             await self._drain()
             async with lock(conn, Lock.PROJECTION):
-                # Before anything is admitted again, so that no new router meets an empty list.
+                # Before anything is admitted again, and told aloud: a router that began after the
+                # loss has read an empty list.
                 await self._load_channels(conn)
                 accounts = await self._load_accounts(conn)
                 keys = await self._load_keys(conn)
@@ -133,7 +134,7 @@ class Rebuilder:
 
     async def _load_channels(self, conn: Connection) -> None:
         for row in await channel_store.all_channels(conn):
-            await self._books.projector.channel(channel_state(row), announce=False)
+            await self._books.projector.channel(channel_state(row))
 
     async def _load_keys(self, conn: Connection) -> int:
         loaded, after = 0, ""

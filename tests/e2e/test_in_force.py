@@ -27,6 +27,7 @@ from tests.support.gateway import Answer, Customer, Gateway, eventually, running
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 MODEL = "claude-sonnet-4-6"
+EXCLUSIVE = "exclusive"
 EDGES = 2
 PROMISED_S = 1.0
 #: Long enough after the change for anything that is late to show itself.
@@ -175,6 +176,9 @@ async def in_force(gateway: Gateway, scenario: Scenario, name: str) -> float:
     Asserts everything else this page promises.
     """
     org = await gateway.org(usd="1000", concurrency=500)
+    if scenario.group == EXCLUSIVE:
+        path = f"/api/v1/admin/accounts/{org['account_id']}/groups/{EXCLUSIVE}"
+        await gateway.admin.call("PUT", path)
     subject = await gateway.customer(org=org, group=scenario.group)
     others = [await gateway.customer(usd="1000") for _ in range(2)]
     async with Traffic(gateway, [subject, *others], model=scenario.model) as traffic:
@@ -347,6 +351,11 @@ async def delete(gateway: Gateway, customer: Customer) -> None:
     await gateway.admin.call("DELETE", f"/api/v1/admin/keys/{customer.key_id}")
 
 
+async def revoke_group(gateway: Gateway, customer: Customer) -> None:
+    path = f"/api/v1/admin/accounts/{customer.account_id}/groups/{EXCLUSIVE}"
+    await gateway.admin.call("DELETE", path)
+
+
 async def rotate(gateway: Gateway, customer: Customer) -> None:
     """Whoever still calls with the old secret is refused."""
     await gateway.admin.call("POST", f"/api/v1/admin/keys/{customer.key_id}/rotate", {})
@@ -378,6 +387,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "key moved to another group": Scenario(
         change=update(group="half-price"), verdict=charged(1_000_000, 500_000)
     ),
+    "group taken away": Scenario(change=revoke_group, verdict=refused(401), group=EXCLUSIVE),
     "channel switched off": Scenario(
         change=switch("fails", "disabled"), verdict=only_paid(refused(503)), model="sim-fails"
     ),
