@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,7 @@ from bytespike_cli.servers import PostgresServer
 from bytespike_contracts.ids import key_hash, key_is_well_formed, mint_id
 from bytespike_contracts.keys import KeyChange, KeyRecord, SpendCaps, key_record_name
 from bytespike_contracts.principal import (
+    CLIENT_ADDRESS_HEADER,
     INTERNAL_TOKEN_HEADER,
     PRINCIPAL_HEADER,
     Principal,
@@ -57,8 +60,9 @@ class Client:
         self, method: str, path: str, body: object = None, *, headers: dict[str, str] | None = None
     ) -> Answer:
         data = body if isinstance(body, bytes) else msgspec.json.encode(body) if body else b""
+        sent = {"content-type": "application/json", **(ADMIN if headers is None else headers)}
         async with self.session.request(
-            method, self.base + path, data=data, headers=ADMIN if headers is None else headers
+            method, self.base + path, data=data, headers=sent
         ) as response:
             text = await response.text()
             # Amounts must survive as the digits they were written with.
@@ -422,3 +426,56 @@ async def test_audit_and_rebuild_on_demand(client: Client, rig: Rig) -> None:
     assert (await client.call("POST", "/api/v1/admin/rebuild")).body == {"rebuilt": True}
 
     assert (await client.call("GET", "/api/v1/admin/audit")).body["clean"] is True
+
+
+async def test_who_guesses_the_admin_token_is_put_off_and_operators_go_on(
+    client: Client, rig: Rig
+) -> None:
+    def from_(address: str, token: str) -> dict[str, str]:
+        return {
+            "authorization": f"Bearer {token}",
+            INTERNAL_TOKEN_HEADER: "internal-token",
+            CLIENT_ADDRESS_HEADER: address,
+        }
+
+    async def ask(address: str, token: str) -> Answer:
+        return await client.call("GET", "/api/v1/admin/orgs", headers=from_(address, token))
+
+    operator_token = secrets.token_hex(16)
+    await rig.value(
+        """insert into operators (id, name, token_hash, hint)
+           values ($1, $1, $2, '') returning 1""",
+        f"op_{operator_token}",
+        sha256(operator_token.encode()).digest(),
+    )
+    assert (await ask("203.0.113.5", operator_token)).status == 200
+    refused = [await ask("203.0.113.5", f"guess-{number}") for number in range(60)]
+    statuses = [answer.status for answer in refused]
+    assert statuses[:20] == [401] * 20
+    assert statuses.count(429) >= 37
+    put_off = refused[statuses.index(429)]
+    assert put_off.error == (429, "rate_limit_exceeded", None)
+    assert int(put_off.headers["retry-after"]) >= 1
+    # Who had worked from there goes on; a good token that had not waits, there and only there.
+    assert (await ask("203.0.113.5", operator_token)).status == 200
+    assert (await ask("203.0.113.5", "admin-token")).status == 429
+    assert (await ask("203.0.113.6", "admin-token")).status == 200
+    # A token that was taken back is trusted no longer.
+    await rig.value(
+        "update operators set status = 'disabled' where id = $1 returning 1", f"op_{operator_token}"
+    )
+    assert (await ask("203.0.113.5", operator_token)).status == 429
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", "Bearer x", "Basic admin-token", "admin-token", "Bearer \udcff"],
+)
+async def test_every_way_to_be_nobody_gets_the_same_answer(
+    client: Client, authorization: str
+) -> None:
+    answer = await client.call(
+        "GET", "/api/v1/admin/orgs", headers={"authorization": authorization}
+    )
+    assert answer.error == (401, "invalid_api_key", None)
+    assert answer.body["error"]["message"] == "invalid admin token"
