@@ -6,6 +6,7 @@ in. The page works without JavaScript; what is long folds with ``<details>``.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -69,9 +70,9 @@ def _by_tag(document: Json) -> dict[str, list[Operation]]:
 def _contents(groups: Mapping[str, Sequence[Operation]]) -> str:
     lines = ['<a href="#roles">Roles</a>']
     for tag, operations in groups.items():
-        lines.append(f'<h2><a href="#{escape(tag)}">{escape(tag)}</a></h2>')
+        lines.append(f'<h2><a href="#{_anchor(tag)}">{escape(tag)}</a></h2>')
         lines += [
-            f'<a href="#{escape(operation["operationId"])}"><b>{method}</b> {_path(path)}</a>'
+            f'<a href="#{escape(operation["operationId"])}"><b>{method}</b> {escape(path)}</a>'
             for method, path, operation in operations
         ]
     lines.append('<h2><a href="#errors">Errors</a></h2>')
@@ -99,7 +100,7 @@ def _roles() -> str:
 
 def _group(tag: str, operations: Sequence[Operation], document: Json) -> str:
     body = "".join(_operation(operation, document) for operation in operations)
-    return f'<section id="{escape(tag)}"><h2>{escape(tag)}</h2>{body}</section>'
+    return f'<section id="{_anchor(tag)}"><h2>{escape(tag)}</h2>{body}</section>'
 
 
 def _operation(described: Operation, document: Json) -> str:
@@ -109,7 +110,7 @@ def _operation(described: Operation, document: Json) -> str:
     needs = f" Permission: <code>{escape(permission)}</code>." if permission else ""
     return (
         f'<article id="{escape(operation["operationId"])}">'
-        f'<h3><span class="{method.lower()}">{method}</span> <code>{_path(path)}</code></h3>'
+        f'<h3><span class="{method.lower()}">{method}</span> <code>{escape(path)}</code></h3>'
         f"<p>{_text(operation['summary'])}.</p>"
         f'<p class="who">{_text(operation.get("description", "For everybody."))}{needs}</p>'
         f"{_parameters(operation.get('parameters', ()), schemas)}"
@@ -212,8 +213,8 @@ def _curl(described: Operation, schemas: Schemas) -> str:
     return " \\\n  ".join(lines)
 
 
-def _path(path: str) -> str:
-    return escape(path)
+def _anchor(tag: str) -> str:
+    return "tag-" + re.sub(r"[^a-z0-9]+", "-", tag.lower())
 
 
 def _text(words: str) -> str:
