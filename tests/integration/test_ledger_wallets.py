@@ -19,7 +19,6 @@ from tests.support.ledger import Customer, Rig, ledger
 from tests.support.stripe import FakeStripe, event, fake_stripe
 from tests.support.wallet_api import (
     WalletClient,
-    fill_usage_days,
     new_customer,
     wallet_client,
 )
@@ -302,7 +301,6 @@ async def test_a_statement_adds_up(client: WalletClient, rig: Rig) -> None:
         {"usd": "-2.5", "reason": '-oops, "sorry"', "effective_at": "2026-02-28T23:59:59.999Z"},
     )
     await spend(rig, customer, 1_000_000)
-    await fill_usage_days(rig.books.pool)
 
     february = (await client.own(customer, "GET", "statements/2026-02")).body
     assert (february["opening_balance_usd"], february["closing_balance_usd"]) == (
@@ -411,7 +409,6 @@ async def test_everything_is_in_the_audit_log_and_the_books_are_right(
         ("root", "wallet.refund"),
         (customer.key_id, "wallet.settings"),
     ]
-    await fill_usage_days(rig.books.pool)
     assert await rig.dirty_checks() == set()
 
 

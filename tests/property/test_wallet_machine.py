@@ -60,8 +60,7 @@ from bytespike_ledger.sweeper import Sweeper
 from bytespike_runtime import pg
 from bytespike_runtime.bus import Bus
 from bytespike_runtime.kv import KvUnavailable, ScriptPipe
-from tests.support.ledger import CATALOGUE, open_books, plain_controls, prepare_database
-from tests.support.wallet_api import fill_usage_days
+from tests.support.ledger import CATALOGUE, OPERATOR, open_books, plain_controls, prepare_database
 from tests.support.wallet_model import (
     ModelHold,
     ModelLine,
@@ -152,7 +151,9 @@ class Wallets(RuleBasedStateMachine):
     @rule(tier=TIERS)
     def open_wallet(self, tier: str) -> None:
         async def create() -> str:
-            org = await create_org(self.world.books, name="model", tier=tier, concurrency=50)
+            org = await create_org(
+                self.world.books, OPERATOR, name="model", tier=tier, concurrency=50
+            )
             return org.account_id
 
         wallet = ModelWallet(self.run(create()), tier)
@@ -432,7 +433,6 @@ class Wallets(RuleBasedStateMachine):
         return made.closing_uusd
 
     async def read(self, wallet: ModelWallet, month: str) -> Statement:
-        await fill_usage_days(self.world.books.pool)
         async with tenant(self.world.books.pool, wallet.account_id, snapshot=True) as conn:
             return await read_statement(conn, wallet.account_id, month, now_ms=self.now_ms)
 

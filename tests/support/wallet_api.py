@@ -26,15 +26,14 @@ from bytespike_ledger.accounts.keys import create_key
 from bytespike_ledger.accounts.orgs import create_org
 from bytespike_ledger.app import amain
 from bytespike_ledger.settings import LedgerSettings
-from bytespike_runtime import pg
 from bytespike_runtime.settings import Secret
 from tests.support.eventually import eventually
-from tests.support.ledger import CATALOGUE, Customer, Rig, plain_controls
+from tests.support.ledger import CATALOGUE, OPERATOR, Customer, Rig, plain_controls
 from tests.support.stripe import API_KEY, WEBHOOK_SECRET, FakeStripe, signed
 
-__all__ = ["Answer", "WalletClient", "fill_usage_days", "new_customer", "wallet_client"]
+__all__ = ["Answer", "WalletClient", "new_customer", "wallet_client"]
 
-OPERATOR = {"authorization": "Bearer admin-token"}
+_OPERATOR = {"authorization": "Bearer admin-token"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class WalletClient:
     ) -> Answer:
         data = body if isinstance(body, bytes) else msgspec.json.encode(body) if body else b""
         async with self.session.request(
-            method, self.url + path, data=data, headers=OPERATOR if headers is None else headers
+            method, self.url + path, data=data, headers=_OPERATOR if headers is None else headers
         ) as response:
             return Answer(response.status, await response.text(), response.headers)
 
@@ -144,25 +143,10 @@ async def wallet_client(
 async def new_customer(rig: Rig, *, tier: str = "free", scopes: str = "manage") -> Customer:
     """An organisation with an empty wallet and a key that may manage it."""
     org = await create_org(
-        rig.books, name=f"org {secrets.token_hex(4)}", tier=tier, concurrency=None
+        rig.books, OPERATOR, name=f"org {secrets.token_hex(4)}", tier=tier, concurrency=None
     )
     controls = {**plain_controls(), "scopes": [scopes]}
     made = await create_key(
         rig.books, rig.catalogue, org.account_id, custom_key=None, controls=controls
     )
     return Customer(org.id, org.account_id, made.row.id, made.row.key_hash.hex())
-
-
-async def fill_usage_days(pool: Any) -> None:
-    """The daily roll-ups from the rows of usage, as settlement keeps them."""
-    async with pg.connection(pool) as conn:
-        await conn.execute(
-            """insert into usage_days
-               select account_id, 86400000 * (admitted_ms / 86400000), key_id, model, count(*),
-                      0, 0, 0, 0, 0, 0, sum(charge_uusd), sum(charge_uusd), 0, 0, 0, 0
-               from usage where charge_uusd > 0 group by 1, 2, 3, 4
-               on conflict (account_id, day_ms, key_id, model) do update set
-                   calls = excluded.calls, charge_uusd = excluded.charge_uusd,
-                   input_uusd = usage_days.input_uusd + excluded.charge_uusd
-                                - usage_days.charge_uusd"""
-        )

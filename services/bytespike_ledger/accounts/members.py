@@ -17,7 +17,7 @@ from bytespike_ledger.accounts.changes import CAP_COLUMNS, differing, facts
 from bytespike_ledger.accounts.events import EventType, emit
 from bytespike_ledger.accounts.orgs import lock_org, read_org
 from bytespike_ledger.books import Books
-from bytespike_ledger.carryover import carry_keys
+from bytespike_ledger.carryover import carry_limits
 from bytespike_ledger.store import Connection
 from bytespike_ledger.store import people as store
 from bytespike_ledger.store.changes import update_row
@@ -87,7 +87,7 @@ async def add_member(
         now = facts(member, ("email", *given))
         await _record(conn, who, Action.MEMBER_ADD, member, None, now)
         await _tell(conn, books, EventType.MEMBER_ADD, member, now)
-    await carry_keys(books, keys)
+    await carry_limits(books, member.account_id, keys)
     return member
 
 
@@ -122,7 +122,7 @@ async def change_member(
         for kind, columns in _told(after):
             if columns & wanted.keys():
                 await _tell(conn, books, kind, after, facts(after, sorted(columns)))
-    await carry_keys(books, keys)
+    await carry_limits(books, before.account_id, keys)
     return after
 
 

@@ -12,7 +12,7 @@ from bytespike_ledger.accounts.audit_log import Action, record
 from bytespike_ledger.accounts.changes import differing, facts
 from bytespike_ledger.accounts.events import EventType, emit
 from bytespike_ledger.books import Books
-from bytespike_ledger.carryover import carry_account, carry_keys
+from bytespike_ledger.carryover import carry_account, carry_limits
 from bytespike_ledger.store import Connection, connection
 from bytespike_ledger.store import accounts as store
 from bytespike_ledger.store.accounts import AccountRow, OrgRow
@@ -92,7 +92,7 @@ async def change_org(
         )
         body = {"org_id": org_id, **now}
         await emit(conn, books, before.account_id, EventType.ORG_UPDATE, body)
-    await carry_keys(books, keys)
+    await carry_limits(books, before.account_id, keys)
     return after
 
 

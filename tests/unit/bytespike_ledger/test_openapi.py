@@ -36,6 +36,7 @@ def routes() -> list[Route]:
         audit=NOBODY,
         rebuild=NOBODY,
         put_back=NOBODY,
+        providers={},
     )
 
 
