@@ -33,8 +33,6 @@ create table usage_days (
     check (hour_ms % 86400000 = 0)
 ) with (fillfactor = 70);
 alter table usage_days rename column hour_ms to day_ms;
--- What a key has spent on each model, without walking through the days of a whole account.
-create index usage_days_key on usage_days (key_id, model);
 
 create index usage_by_account on usage (account_id, day, request_id) where outcome <> 'failed';
 
