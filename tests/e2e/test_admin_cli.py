@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import secrets
 
@@ -147,3 +148,21 @@ async def test_groups_channels_and_prices(gateway: Gateway, cli: Cli) -> None:
     assert code == 1
     assert "no public group" in error
     assert (await gateway.call("GET", "/api/pricing/claude-sonnet-4.6")).status == 200
+
+
+async def test_parked_events_are_listed_and_tried_again(gateway: Gateway, cli: Cli) -> None:
+    body = secrets.token_bytes(16)
+    [row] = await gateway.rows(
+        """insert into parked_events (reason, body_hash, body)
+           values ('undecodable', $1, $2) returning id""",
+        hashlib.sha256(body).digest(),
+        body,
+    )
+    event = str(row["id"])
+    listed = (await cli.json("parked", "list"))["items"]
+    [mine] = [one for one in listed if one["id"] == event]
+    assert set(mine) == {"id", "reason", "request_id", "parked_at"}
+    code, _, err = await cli.run("parked", "retry", event)
+    assert (code, "HTTP 409" in err) == (1, True)
+    code, _, err = await cli.run("parked", "retry", "0")
+    assert (code, "HTTP 404" in err) == (1, True)

@@ -195,7 +195,7 @@ def dialect_of_error(reply: Reply) -> str:
         ("HEAD", "/v1/messages", "POST"),
         ("OPTIONS", "/v1/v1/messages", "POST"),
         ("POST", "/v1/balance", "GET"),
-        ("OPTIONS", "/api/v1/admin/orgs", "DELETE, GET, PATCH, POST, PUT"),
+        ("HEAD", "/api/v1/admin/orgs", "DELETE, GET, OPTIONS, PATCH, POST, PUT"),
     ],
 )
 async def test_a_wrong_method_is_a_405_that_says_which_is_right(
