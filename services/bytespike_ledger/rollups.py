@@ -15,7 +15,7 @@ from bytespike_contracts.money import CostParts, TokenUsage, split_charge
 from bytespike_contracts.settlement import CLIENT_SUCCESS
 from bytespike_ledger.settle import Settled
 
-__all__ = ["DAY_MS", "HOUR_MS", "Place", "Sums", "by_day", "by_hour"]
+__all__ = ["DAY_MS", "HOUR_MS", "Place", "Sums", "by_account", "by_day", "by_hour"]
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -65,6 +65,11 @@ def by_day(hours: Mapping[Place, Sums]) -> dict[Place, Sums]:
         (place._replace(at_ms=place.at_ms - place.at_ms % DAY_MS), sums)
         for place, sums in hours.items()
     )
+
+
+def by_account(hours: Mapping[Place, Sums]) -> dict[Place, Sums]:
+    """The hours of all keys and models together, in lock order."""
+    return _summed((place._replace(key_id="", model=""), sums) for place, sums in hours.items())
 
 
 def _summed(parts: Iterable[tuple[Place, Sums]]) -> dict[Place, Sums]:

@@ -1,4 +1,4 @@
-"""Entry point: ``python -m tests.bench [--quick] [--markdown FILE]`` (``make bench``)."""
+"""Entry point: ``python -m tests.bench [--quick] [--markdown FILE] [--plans FILE]`` (``make bench``)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import dialects, scenarios
+from tests.bench import dialects, office, scenarios
 from tests.bench.costs import Effort
+from tests.bench.office_plans import plans_page
 from tests.bench.report import Row, as_markdown, as_text, placed_in
 from tests.bench.rig import Rig, running_rig
 
@@ -30,11 +31,14 @@ _SCENARIOS: dict[str, _Scenario] = {
     "dialect_streams": dialects.streams,
     "idle_memory": scenarios.idle_memory,
     "settlement": scenarios.settlement,
+    "office": office.office,
     "start_up": scenarios.start_up,
 }
 
 
-async def _measure(effort: Effort, names: list[str], rows: list[Row]) -> None:
+async def _measure(
+    effort: Effort, names: list[str], rows: list[Row], *, plans: Path | None
+) -> None:
     with tempfile.TemporaryDirectory(prefix="bytespike-bench-") as folder:
         _say("starting the stack, the vendor and the yardstick proxy")
         async with running_rig(Path(folder)) as rig:
@@ -42,6 +46,8 @@ async def _measure(effort: Effort, names: list[str], rows: list[Row]) -> None:
                 began = time.monotonic()
                 rows += await _SCENARIOS[name](rig, effort)
                 _say(f"{name} ({time.monotonic() - began:.0f} s)")
+            if plans is not None:
+                plans.write_text(await plans_page(rig))
 
 
 def main() -> None:
@@ -49,11 +55,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round of everything")
     parser.add_argument("--only", action="append", choices=_SCENARIOS, help="repeatable")
     parser.add_argument("--markdown", type=Path, help="also put the table into this file")
+    parser.add_argument("--plans", type=Path, help="put the office's query plans into this file")
     options = parser.parse_args()
     names = options.only or list(_SCENARIOS)
+    if options.plans is not None and "office" not in names:
+        parser.error("--plans needs the scenario office")
+    effort = _QUICK if options.quick else _FULL
     rows: list[Row] = []
     try:
-        uvloop.run(_measure(_QUICK if options.quick else _FULL, names, rows))
+        uvloop.run(_measure(effort, names, rows, plans=options.plans))
     finally:
         print(as_text(rows))  # also what was measured before something failed
     if options.markdown is not None:

@@ -71,7 +71,11 @@ POSTGRES = {
         "usage_days_equal_hours",
         "usage_days_equal_usage",
     },
-    "update usage_hours set calls = 2 where account_id = $1": {"usage_days_equal_hours"},
+    "update usage_hours set calls = 2 where account_id = $1": {
+        "usage_days_equal_hours",
+        "usage_account_hours_equal_hours",
+    },
+    "delete from usage_account_hours where account_id = $1": {"usage_account_hours_equal_hours"},
     "update scope_spend set spent_uusd = 1 where account_id = $1": {
         "spend_equals_usage",
         "redis_equals_postgres",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_contracts.ids import request_time_ms
+from bytespike_contracts.ids import mint_id, request_time_ms
 from bytespike_contracts.money import Rates, TokenUsage, split_charge
 from bytespike_ledger.accounts import orgs
 from bytespike_ledger.accounts.actors import Permission
@@ -28,15 +28,18 @@ from bytespike_ledger.api.wire import (
     timestamp,
 )
 from bytespike_ledger.books import Books
+from bytespike_ledger.rollups import DAY_MS, HOUR_MS
 from bytespike_ledger.store import connection, tenant
 from bytespike_ledger.store.prices import read_rates
 from bytespike_ledger.store.usage import UsageFilter, list_usage
 
 __all__ = ["UsageApi", "UsageCost"]
 
-_DAY_MS = 86_400_000
 #: Without ``since`` the list goes back this far; a cursor may walk further by giving ``since``.
-_DEFAULT_SPAN = timedelta(days=31)
+_DEFAULT_SPAN_MS = 31 * DAY_MS
+#: Rows are found by the time in their ids and filtered by their admission. An id is minted before
+#: the body is read, so minutes before at most; the rest is for clocks.
+_SLACK_MS = HOUR_MS
 
 
 class UsageQuery(PageQuery, frozen=True, kw_only=True):
@@ -199,15 +202,15 @@ class UsageApi:
     async def get(self, call: Call) -> Reply:
         request_id = call.ids["request"]
         try:
-            day = _day_of_id(request_id, "request")
+            after, before = _around(request_id, "request")
         except GatewayError as error:
             raise _not_found(request_id) from error
         async with tenant(self.books.pool, call.actor.account_id) as conn:
             wanted = UsageFilter(
                 account_id=call.actor.account_id,
                 key_ids=await keys_in_sight(conn, call.actor, None),
-                first_day=day,
-                last_day=day,
+                after=after,
+                before=before,
                 request_id=request_id,
             )
             rows: Sequence[Mapping[str, Any]] = await list_usage(conn, wanted, limit=1)
@@ -224,24 +227,20 @@ class UsageApi:
     ) -> UsageFilter:
         since_ms = read_time_ms(asked.since, param="since")
         until_ms = read_time_ms(asked.until, param="until")
-        now = datetime.fromtimestamp(self.books.now_ms() / 1000, UTC).date()
-        # A day more on both ends: ids are minted a moment before the admission that is filtered.
-        first = _day(since_ms) - timedelta(days=1) if since_ms is not None else now - _DEFAULT_SPAN
-        last = _day(until_ms) + timedelta(days=1) if until_ms is not None else now + timedelta(1)
-        before = None
+        now_ms = self.books.now_ms()
+        after = _mark((now_ms - _DEFAULT_SPAN_MS if since_ms is None else since_ms) - _SLACK_MS)
+        before = _mark((now_ms + DAY_MS if until_ms is None else until_ms) + _SLACK_MS)
         if asked.request_id:
-            first = last = _day_of_id(asked.request_id, "request_id")
+            after, before = _around(asked.request_id, "request_id")
         if asked.cursor:
-            before = (_day_of_id(asked.cursor, "cursor"), asked.cursor)
-            last = min(last, before[0])
+            before = min(before, (_day_of_id(asked.cursor, "cursor"), asked.cursor))
         return UsageFilter(
             account_id=account_id,
             key_ids=key_ids,
-            first_day=first,
-            last_day=last,
+            after=after,
+            before=before,
             model=asked.model,
             request_id=asked.request_id,
-            before=before,
             since_ms=since_ms,
             until_ms=until_ms,
         )
@@ -317,7 +316,19 @@ def _not_found(request_id: str) -> GatewayError:
 
 def _day(at_ms: int) -> date:
     """The day, kept a year from where dates end so that neighbours exist."""
-    return datetime.fromtimestamp(min(max(at_ms, 0), LAST_MS - 366 * _DAY_MS) // 1000, UTC).date()
+    return datetime.fromtimestamp(min(max(at_ms, 0), LAST_MS - 366 * DAY_MS) // 1000, UTC).date()
+
+
+def _mark(at_ms: int) -> tuple[date, str]:
+    """Where ids of a moment begin in the order of rows."""
+    at_ms = min(max(at_ms, 0), LAST_MS - 366 * DAY_MS)
+    return _day(at_ms), mint_id("req", at_ms, bytes(10))
+
+
+def _around(request_id: str, name: str) -> tuple[tuple[date, str], tuple[date, str]]:
+    """Marks with nothing but this request between them. Raises ``GatewayError`` 400."""
+    day = _day_of_id(request_id, name)
+    return (day, request_id[:-1]), (day, f"{request_id}0")
 
 
 def _day_of_id(request_id: str, name: str) -> date:

@@ -34,7 +34,20 @@ create table usage_days (
 ) with (fillfactor = 70);
 alter table usage_days rename column hour_ms to day_ms;
 
+-- An account's keys times its models make a hundred thousand hours a month; asked for no key and no
+-- model, these few hundred answer.
+create table usage_account_hours (
+    like usage_hours including constraints,
+    primary key (account_id, hour_ms)
+) with (fillfactor = 70);
+alter table usage_account_hours drop column key_id, drop column model;
+
+-- Updates of sums change none of these columns, so only a new hour pays for them.
+create index usage_hours_by_key on usage_hours (account_id, key_id, hour_ms);
+create index usage_hours_by_model on usage_hours (account_id, model, hour_ms);
+
 create index usage_by_account on usage (account_id, day, request_id) where outcome <> 'failed';
+create index usage_by_model on usage (account_id, model, day, request_id) where outcome <> 'failed';
 
 -- Rows of single requests from before `first_day` are gone or going; sums of them stay. `first_ulid`
 -- is the least request id of that day, because settlements know the day by nothing else.
@@ -147,6 +160,14 @@ create function roll_up_usage(first date, until date) returns void language sql 
            sum(input_uusd), sum(cache_write_uusd), sum(cache_read_uusd), sum(output_uusd),
            sum(web_search_uusd)
     from usage_hours group by 1, 2, 3, 4;
+    delete from usage_account_hours;
+    insert into usage_account_hours
+    select account_id, hour_ms, sum(calls),
+           sum(input_tokens), sum(cache_write_tokens), sum(cache_read_tokens),
+           sum(output_tokens), sum(reasoning_tokens), sum(web_searches), sum(charge_uusd),
+           sum(input_uusd), sum(cache_write_uusd), sum(cache_read_uusd), sum(output_uusd),
+           sum(web_search_uusd)
+    from usage_hours group by 1, 2;
 $$;
 
 -- What was settled before this release. Only new tables are locked, so it may take its time.

@@ -25,7 +25,7 @@ begin
         'accounts', 'orgs', 'users', 'members', 'api_keys', 'retired_secrets', 'sealed_secrets',
         'group_grants', 'audit_log', 'transfers', 'entries', 'balances', 'scope_spend',
         'spend_buckets', 'payments', 'wallet_settings', 'usage', 'usage_hours', 'usage_days',
-        'account_events', 'webhooks', 'webhook_deliveries', 'notifications'
+        'usage_account_hours', 'account_events', 'webhooks', 'webhook_deliveries', 'notifications'
     ] loop
         execute format('alter table %I enable row level security', readable);
         execute format('grant select on %I to bytespike_tenant', readable);
@@ -39,8 +39,8 @@ begin
     foreach owned in array array[
         'orgs', 'members', 'api_keys', 'sealed_secrets', 'group_grants', 'audit_log', 'transfers',
         'entries', 'balances', 'scope_spend', 'spend_buckets', 'payments', 'wallet_settings',
-        'usage', 'usage_hours', 'usage_days', 'account_events', 'webhooks', 'webhook_deliveries',
-        'notifications'
+        'usage', 'usage_hours', 'usage_days', 'usage_account_hours', 'account_events', 'webhooks',
+        'webhook_deliveries', 'notifications'
     ] loop
         execute format(
             'create policy tenant on %I to bytespike_tenant'

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bytespike_ledger.rollups import DAY_MS, Place, Sums, by_day, by_hour
+from bytespike_ledger.rollups import DAY_MS, Sums, by_account, by_day, by_hour
 from bytespike_ledger.settle import Settled
 from bytespike_ledger.store import Connection, Row
 
 __all__ = ["SummaryFilter", "add_rollups", "read_summary", "summary_statement"]
-
-_KEY = ("account_id", "{at}", "key_id", "model")
 
 
 async def add_rollups(conn: Connection, settled: Sequence[Settled]) -> None:
@@ -23,30 +21,37 @@ async def add_rollups(conn: Connection, settled: Sequence[Settled]) -> None:
     """
     hours = by_hour(settled)
     if hours:
-        await _add(conn, _ADD_TO_HOURS, hours)
-        await _add(conn, _ADD_TO_DAYS, by_day(hours))
+        await _add(conn, _ADD_TO_HOURS, [(*place, *added) for place, added in hours.items()])
+        await _add(conn, _ADD_TO_DAYS, [(*place, *added) for place, added in by_day(hours).items()])
+        await _add(
+            conn,
+            _ADD_TO_ACCOUNT_HOURS,
+            [(place.account_id, place.at_ms, *added) for place, added in by_account(hours).items()],
+        )
 
 
-async def _add(conn: Connection, statement: str, sums: Mapping[Place, Sums]) -> None:
-    await conn.execute(
-        statement, *zip(*((*place, *added) for place, added in sums.items()), strict=True)
-    )
+async def _add(conn: Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    await conn.execute(statement, *zip(*rows, strict=True))
 
 
-def _upsert(table: str, at: str) -> str:
-    key = ", ".join(_KEY).format(at=at)
+def _upsert(table: str, **key: str) -> str:
     columns = Sums._fields
-    casts = ["text[]", "bigint[]", "text[]", "text[]", *["bigint[]"] * len(columns)]
-    values = ", ".join(f"${number}::{cast}" for number, cast in enumerate(casts, 1))
+    casts = [*key.values(), *["bigint"] * len(columns)]
+    values = ", ".join(f"${number}::{cast}[]" for number, cast in enumerate(casts, 1))
     added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in columns)
     # Table and columns are constants.
-    return f"""insert into {table} ({key}, {", ".join(columns)})
+    return f"""insert into {table} ({", ".join([*key, *columns])})
                select * from unnest({values})
-               on conflict ({key}) do update set {added}"""  # noqa: S608
+               on conflict ({", ".join(key)}) do update set {added}"""  # noqa: S608
 
 
-_ADD_TO_HOURS = _upsert("usage_hours", "hour_ms")
-_ADD_TO_DAYS = _upsert("usage_days", "day_ms")
+_ADD_TO_HOURS = _upsert(
+    "usage_hours", account_id="text", hour_ms="bigint", key_id="text", model="text"
+)
+_ADD_TO_DAYS = _upsert(
+    "usage_days", account_id="text", day_ms="bigint", key_id="text", model="text"
+)
+_ADD_TO_ACCOUNT_HOURS = _upsert("usage_account_hours", account_id="text", hour_ms="bigint")
 
 #: How sums may be told apart, as columns of the sums.
 _DIMENSIONS = {"day": "at_ms - at_ms % 86400000", "hour": "at_ms", "model": "model"}
@@ -77,7 +82,9 @@ async def read_summary(
 
 
 def summary_statement(wanted: SummaryFilter, *, limit: int) -> tuple[str, list[object]]:
-    """The query and its values: whole days from the days, the edges (and hours) from the hours."""
+    """The query and its values: whole days from the days, the edges (and hours) from the hours;
+    from the account's hours where neither keys nor models are told apart.
+    """
     values: list[object] = [wanted.account_id, wanted.since_ms, wanted.until_ms, limit]
     conditions = ["account_id = $1"]
     for condition, value in (
@@ -90,7 +97,9 @@ def summary_statement(wanted: SummaryFilter, *, limit: int) -> tuple[str, list[o
     parts = []
     first_day_ms = -(-wanted.since_ms // DAY_MS) * DAY_MS
     end_day_ms = wanted.until_ms // DAY_MS * DAY_MS
-    if "hour" in wanted.group_by or first_day_ms >= end_day_ms:
+    if len(conditions) == 1 and not {"key_id", "model"} & set(wanted.group_by):
+        parts.append(_part("usage_account_hours", "hour_ms", conditions, "$2", "$3"))
+    elif "hour" in wanted.group_by or first_day_ms >= end_day_ms:
         parts.append(_part("usage_hours", "hour_ms", conditions, "$2", "$3"))
     else:
         values += [first_day_ms, end_day_ms]
@@ -112,7 +121,8 @@ def summary_statement(wanted: SummaryFilter, *, limit: int) -> tuple[str, list[o
 def _part(table: str, at: str, conditions: Sequence[str], since: str, until: str) -> str:
     # Tables and conditions are the constants above with numbers of parameters.
     where = " and ".join([*conditions, f"{at} >= {since}", f"{at} < {until}"])
-    columns = ", ".join([f"{at} as at_ms", "key_id", "model", *Sums._fields])
+    told_apart = [] if table == "usage_account_hours" else ["key_id", "model"]
+    columns = ", ".join([f"{at} as at_ms", *told_apart, *Sums._fields])
     return f"select {columns} from {table} where {where}"  # noqa: S608
 
 
@@ -125,6 +135,7 @@ def rollup_checks() -> dict[str, str]:
     of_hours = ", ".join(f"sum({name}) as {name}" for name in Sums._fields)
     same = "({}) is not distinct from ({})"
     days = ", ".join(f"usage_days.{name}" for name in Sums._fields)
+    totals = ", ".join(f"usage_account_hours.{name}" for name in Sums._fields)
     hours = ", ".join(f"hours.{name}" for name in Sums._fields)
     counted = Sums._fields[: Sums._fields.index("charge_uusd") + 1]
     tokens = ", ".join(f"coalesce(sum({_OF_ROWS.get(name, name)}), 0)" for name in counted[1:7])
@@ -137,6 +148,13 @@ def rollup_checks() -> dict[str, str]:
                        {of_hours}
                 from usage_hours group by 1, 2, 3, 4
             ) as hours using (account_id, day_ms, key_id, model)
+        """,  # noqa: S608 - constants
+        "usage_account_hours_equal_hours": f"""
+            select concat_ws(':', account_id, hour_ms) as offender,
+                   {same.format(totals, hours)} as ok
+            from usage_account_hours full join (
+                select account_id, hour_ms, {of_hours} from usage_hours group by 1, 2
+            ) as hours using (account_id, hour_ms)
         """,  # noqa: S608 - constants
         "usage_days_equal_usage": f"""
             with kept as (

@@ -22,18 +22,17 @@ class UsageFilter:
     """Which rows of an account: of some keys (None = all), optionally of one model, one request, a
     span of time.
 
-    ``before`` is the last row of the page before, by day and request id; times are Unix
-    milliseconds of admission, ``since`` inclusive, ``until`` exclusive. ``first_day`` and
-    ``last_day`` bound the partitions.
+    Rows lie between ``after`` and ``before``, both by day and request id, which is the order of
+    rows and of the indexes; times are Unix milliseconds of admission, ``since`` inclusive,
+    ``until`` exclusive.
     """
 
     account_id: str
     key_ids: Sequence[str] | None
-    first_day: date
-    last_day: date
+    after: tuple[date, str]
+    before: tuple[date, str]
     model: str | None = None
     request_id: str | None = None
-    before: tuple[date, str] | None = None
     since_ms: int | None = None
     until_ms: int | None = None
 
@@ -53,8 +52,15 @@ def usage_statement(wanted: UsageFilter, *, limit: int) -> tuple[str, list[objec
     Only the conditions that are wanted are in it, so that each combination gets a plan of its own.
     Keys are walked one by one: each has its rows in order in an index, all of them together do not.
     """
-    values: list[object] = [wanted.account_id, wanted.first_day, wanted.last_day, limit]
-    conditions = ["account_id = $1", "day between $2 and $3", "outcome <> 'failed'"]
+    values: list[object] = [wanted.account_id, *wanted.after, *wanted.before, limit]
+    conditions = [
+        "account_id = $1",
+        # The days again by themselves: partitions are chosen by them, not by the pairs.
+        "day between $2 and $4",
+        "(day, request_id) > ($2, $3)",
+        "(day, request_id) < ($4, $5)",
+        "outcome <> 'failed'",
+    ]
     for condition, value in (
         ("model = ${}", wanted.model),
         ("request_id = ${}", wanted.request_id),
@@ -64,16 +70,13 @@ def usage_statement(wanted: UsageFilter, *, limit: int) -> tuple[str, list[objec
         if value is not None:
             values.append(value)
             conditions.append(condition.format(len(values)))
-    if wanted.before is not None:
-        values += wanted.before
-        conditions.append(f"(day, request_id) < (${len(values) - 1}, ${len(values)})")
     if wanted.key_ids is None:
         return _page(conditions), values
     values.append(list(wanted.key_ids))
     page = _page(["key_id = asked_key", *conditions])
     return (
         f"select page.* from unnest(${len(values)}::text[]) as asked (asked_key)"  # noqa: S608
-        f" cross join lateral ({page}) as page {_ORDER} limit $4",
+        f" cross join lateral ({page}) as page {_ORDER} limit $6",
         values,
     )
 
@@ -81,7 +84,7 @@ def usage_statement(wanted: UsageFilter, *, limit: int) -> tuple[str, list[objec
 def _page(conditions: Sequence[str]) -> str:
     # Conditions are the constants above with numbers of parameters.
     where = " and ".join(conditions)
-    return f"select {_COLUMNS} from usage where {where} {_ORDER} limit $4"  # noqa: S608
+    return f"select {_COLUMNS} from usage where {where} {_ORDER} limit $6"  # noqa: S608
 
 
 async def matching_keys(
