@@ -8,9 +8,12 @@ import json
 import secrets
 
 import pytest
+from standardwebhooks import Webhook
 
 from tests.support.admin_cli import Cli
+from tests.support.eventually import eventually
 from tests.support.gateway import Gateway
+from tests.support.receiver import receiver
 
 ASK = {
     "model": "claude-sonnet-4-6",
@@ -105,6 +108,41 @@ async def test_a_refusal_is_one_line_and_exit_code_1(
     assert (code, out) == (1, "")
     assert says in err
     assert err.count("\n") == 1
+
+
+async def test_a_webhook_from_its_making_to_its_end(gateway: Gateway, cli: Cli) -> None:
+    org = await cli.json("org", "create", "--name", f"cli-{secrets.token_hex(4)}")
+    key = await cli.json(
+        *("key", "create", "--org", org["id"], "--name", "k", "--scopes", "inference,manage")
+    )
+    headers = {"x-api-key": key["key"], "content-type": "application/json"}
+    async with receiver() as server:
+        asked = json.dumps({"url": server.url, "event_types": ["user.webhook.create"]}).encode()
+        made = await gateway.call("POST", "/api/v1/me/webhooks", data=asked, headers=headers)
+        webhook = made.json()
+        assert made.status == 201, webhook
+        # Nobody turns the courier here: it is a loop of the running ledger.
+        await eventually(lambda: server.calls)
+        event = Webhook(webhook["secret"]).verify(
+            server.calls[0].body, dict(server.calls[0].headers)
+        )
+        assert (event["event"], event["webhook_id"]) == ("user.webhook.create", webhook["id"])
+
+        (listed,) = (await cli.json("webhook", "list", "--org", org["id"]))["items"]
+        assert listed["id"] == webhook["id"]
+
+        async def logged() -> bool:
+            found = await cli.json("webhook", "deliveries", webhook["id"], "--page-size", "1")
+            return [row["status"] for row in found["items"]] == ["delivered"]
+
+        await eventually(logged)
+        (row,) = (await cli.json("webhook", "deliveries", webhook["id"]))["items"]
+        await cli.json("webhook", "redeliver", webhook["id"], row["id"])
+        await eventually(lambda: server.ids == [event["id"]] * 2)
+    disabled = await cli.json("webhook", "disable", webhook["id"])
+    assert disabled["status"] == "disabled"
+    code, out, _ = await cli.run("webhook", "deliveries", webhook["id"])
+    assert (code, "user.webhook.create" in out) == (0, True)
 
 
 async def test_a_wrong_token_is_refused(gateway: Gateway) -> None:
