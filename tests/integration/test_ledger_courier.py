@@ -185,6 +185,7 @@ async def test_fifty_failures_in_a_row_disable_a_webhook(office: Post, server: R
         owner.actor.account_id,
     )
     assert "127.0.0.1" in notice["body"]
+    assert "50 deliveries in a row failed" in notice["body"]
     (entry,) = await office.rows(
         "select * from audit_log where target = $1 and actor = 'courier'", made.row.id
     )

@@ -104,6 +104,7 @@ async def test_a_webhook_from_first_to_last(api: Api, office: Post) -> None:
         assert (status, changed["url"]) == (200, "https://example.com/other")
         assert changed["status"] == "disabled"
         assert changed["event_types"] == made["event_types"]
+        assert await api.call(owner, "PUT", path, {"status": "disabled"}) == (200, changed)
         assert error(await api.call(owner, "PUT", path, {"secret": "x" * 32}))[0] == 400
         assert await api.call(owner, "DELETE", path) == (204, None)
         assert error(await api.call(owner, "GET", path)) == (404, "not_found", None)
@@ -303,6 +304,8 @@ async def test_operators_see_redeliver_and_disable(api: Api, office: Post) -> No
         await office.happen(owner)
         await office.courier.step()
         assert len(server.calls) == 2
+        newest = (await api.call(owner, "GET", f"{NOTES}?type=user.webhook.update"))[1]["items"]
+        assert [item["body"].partition("because ")[2][:11] for item in newest] == ["an operator"]
     for path in (of_account, f"{one}/deliveries"):
         assert (await api.call(owner, "GET", path))[0] == 401
 

@@ -47,8 +47,8 @@ NOTICES: Mapping[str, Notice] = {
     ),
     EventType.USER_WEBHOOK_UPDATE: Notice(
         "A webhook was disabled",
-        "The webhook to {host} was disabled because {fail_count} deliveries in a row failed. Enable"
-        " it again when the receiver works.",
+        "The webhook to {host} gets no events any more, because {reason}. Enable it again when the"
+        " receiver works.",
     ),
 }
 
@@ -58,8 +58,8 @@ def notice_of(kind: str, body: Mapping[str, object]) -> Notice | None:
     know yet is one of those.
     """
     notice = NOTICES.get(kind)
-    # Whoever changes a webhook knows it; only what the courier does is news.
-    if notice is None or (kind == EventType.USER_WEBHOOK_UPDATE and "fail_count" not in body):
+    # Whoever changes a webhook knows it; what the courier or an operator does to it has a reason.
+    if notice is None or (kind == EventType.USER_WEBHOOK_UPDATE and "reason" not in body):
         return None
     return Notice(notice.title, notice.body.format_map(_Fields(body)))
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
+import msgspec
 from yarl import URL
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
@@ -110,7 +111,7 @@ async def create_webhook(
                 account_id=actor.account_id,
                 member_id=actor.member_id,
                 url=address,
-                event_types=sorted({kind.value for kind in event_types}),
+                event_types=_names(event_types),
             )
         await put_secret(conn, webhook_id, actor.account_id, Purpose.WEBHOOK, sealed)
         row = await _find(conn, actor, webhook_id)
@@ -150,18 +151,18 @@ async def change_webhook(
         _check_events(who, event_types)
     async with _at_work(books, who) as conn:
         before = await _find(conn, who, webhook_id, for_update=True)
-        fresh = status == "active" or (address is not None and address != before.url)
+        wanted = msgspec.structs.replace(
+            before,
+            url=address or before.url,
+            event_types=before.event_types if event_types is None else _names(event_types),
+            status=status or before.status,
+        )
+        if status == "active" or wanted.url != before.url:
+            wanted = msgspec.structs.replace(wanted, fail_count=0)
+        if wanted == before:
+            return before
         with _one_url():
-            await store.update_webhook(
-                conn,
-                webhook_id,
-                url=address or before.url,
-                event_types=before.event_types
-                if event_types is None
-                else sorted({kind.value for kind in event_types}),
-                status=status or before.status,
-                fail_count=0 if fresh else before.fail_count,
-            )
+            await store.update_webhook(conn, wanted)
         after = await _find(conn, who, webhook_id)
         await _tell(conn, books, who, Action.WEBHOOK_UPDATE, before=before, after=after)
     return after
@@ -171,14 +172,7 @@ async def delete_webhook(books: Books, who: Actor | Operator, webhook_id: str) -
     """End it for good; its secret is forgotten at once, its log when its time has come."""
     async with _at_work(books, who) as conn:
         row = await _find(conn, who, webhook_id, for_update=True)
-        await store.update_webhook(
-            conn,
-            webhook_id,
-            url=row.url,
-            event_types=row.event_types,
-            status="deleted",
-            fail_count=row.fail_count,
-        )
+        await store.update_webhook(conn, msgspec.structs.replace(row, status="deleted"))
         await delete_secret(conn, webhook_id)
         await _tell(conn, books, who, Action.WEBHOOK_DELETE, before=row)
 
@@ -354,12 +348,15 @@ async def _tell(
         before=None if before is None else describe_webhook(before),
         after=None if after is None else describe_webhook(after),
     )
+    told = describe_webhook(row)
+    if isinstance(who, Operator):
+        told["reason"] = "an operator disabled it"
     await emit(
         conn,
         books,
         row.account_id,
         EventType(f"user.{action.value}"),
-        describe_webhook(row),
+        told,
         member_id=row.member_id,
     )
 
@@ -369,6 +366,10 @@ def _checked_url(books: Books, url: str) -> str:
         return str(books.webhook_guard.url(url))
     except UrlRefused as error:
         raise GatewayError(ErrorCode.INVALID_REQUEST, str(error), param="url") from error
+
+
+def _names(event_types: Sequence[EventType]) -> list[str]:
+    return sorted({kind.value for kind in event_types})
 
 
 def _check_events(actor: Actor, event_types: Sequence[EventType]) -> None:

@@ -239,7 +239,7 @@ class Courier:
             self._books,
             webhook.account_id,
             EventType.USER_WEBHOOK_UPDATE,
-            {**told, "fail_count": webhook.fail_count},
+            {**told, "reason": f"{webhook.fail_count} deliveries in a row failed"},
             member_id=webhook.member_id,
         )
         self._books.metrics.webhooks_disabled.inc()

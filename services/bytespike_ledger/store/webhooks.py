@@ -127,41 +127,37 @@ async def list_webhooks(
     return [_row(row) for row in rows]
 
 
-async def update_webhook(
-    conn: Connection,
-    webhook_id: str,
-    *,
-    url: str,
-    event_types: Sequence[str],
-    status: str,
-    fail_count: int,
-) -> None:
-    """Set what can change. Raises :class:`DuplicateUrl`."""
+async def update_webhook(conn: Connection, wanted: WebhookRow) -> None:
+    """Set what can change of it: URL, event types, status, failures. Raises
+    :class:`DuplicateUrl`.
+    """
     try:
         await conn.execute(
             """update webhooks set url = $2, event_types = $3, status = $4, fail_count = $5,
                                    updated_at = now()
                where id = $1""",
-            webhook_id,
-            url,
-            event_types,
-            status,
-            fail_count,
+            wanted.id,
+            wanted.url,
+            wanted.event_types,
+            wanted.status,
+            wanted.fail_count,
         )
     except asyncpg.UniqueViolationError as error:
         raise DuplicateUrl from error
 
 
 async def subscribers(conn: Connection, account_ids: Sequence[str]) -> list[Subscriber]:
-    """Active webhooks of the accounts, but for those of members who are not active any more."""
+    """Active webhooks of the accounts, but for those of people who are not active any more."""
     rows = await conn.fetch(
         """select webhooks.id, webhooks.account_id, member_id, members.role, event_types
            from webhooks
            left join members on members.id = webhooks.member_id
-           left join users on users.id = members.user_id
+           left join users as people on people.id = members.user_id
+           left join users as individuals on individuals.account_id = webhooks.account_id
            where webhooks.account_id = any($1) and webhooks.status = 'active'
              and coalesce(members.status, 'active') = 'active'
-             and coalesce(users.status, 'active') = 'active'""",
+             and coalesce(people.status, 'active') = 'active'
+             and coalesce(individuals.status, 'active') = 'active'""",
         account_ids,
     )
     return [Subscriber(**row) for row in rows]

@@ -48,7 +48,7 @@ def test_words_hold_what_happened() -> None:
 
 def test_a_field_that_is_missing_does_not_cost_the_notice() -> None:
     for kind in NOTICES:
-        notice = notice_of(kind, {"fail_count": 50})
+        notice = notice_of(kind, {"reason": "of a test"})
         assert notice is not None
         assert "{" not in notice.title + notice.body
 

@@ -128,3 +128,13 @@ def test_urls_in_their_one_spelling(url: str, spelt: str) -> None:
 def test_urls_nobody_may_have(url: str) -> None:
     with pytest.raises(UrlRefused):
         GUARD.url(url)
+
+
+@given(st.text(max_size=40), st.sampled_from(["", "https://", "https://[", "https://a.com:"]))
+def test_any_text_is_a_url_or_refused(text: str, before: str) -> None:
+    try:
+        url = GUARD.url(before + text)
+    except UrlRefused:
+        return
+    assert str(GUARD.url(str(url))) == str(url), "its one spelling is one"
+    assert url.scheme == "https"
