@@ -68,7 +68,7 @@ class EdgeSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(
             ge=1,
             le=1_000_000,
-            description="wrong keys a minute from one address (as TRUSTED_HOPS finds it; IPv6: one /64)"
-            " that get a 401; further ones get a 429",
+            description="wrong keys a minute from one address (as TRUSTED_HOPS finds it; IPv6: one"
+            " /64) that get a 401; further ones get a 429",
         ),
     ] = 20

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from bytespike_contracts.holds import wallet_name
+from bytespike_contracts.keys import KeyRecord, key_record_name
 from bytespike_runtime.kv import ScriptPipe
 
 __all__ = ["AccountMirror", "HoldMirror", "Mirror", "ScopeMirror"]
@@ -56,13 +59,28 @@ class Mirror:
 
         SCAN may name an account twice.
         """
+        async for names in self._scan(f"bs:{{*}}:{part}"):
+            for name in names:
+                yield name.decode().partition("{")[2].partition("}")[0]
+
+    async def key_hashes(self) -> AsyncIterator[list[str]]:
+        """Some at a time, the hashes that key records are kept under. SCAN may name one twice."""
+        prefix = key_record_name("")
+        async for names in self._scan(f"{prefix}*"):
+            yield [name.decode().removeprefix(prefix) for name in names]
+
+    async def key_record(self, hash_hex: str) -> KeyRecord | None:
+        """The record under a hash."""
+        text: bytes | None = await self._pipe.command("GET", key_record_name(hash_hex))
+        return None if text is None else msgspec.json.decode(text, type=KeyRecord)
+
+    async def _scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
         cursor = b"0"
         while True:
             cursor, names = await self._pipe.command(
-                "SCAN", cursor, "MATCH", f"bs:{{*}}:{part}", "COUNT", _SCAN_COUNT
+                "SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT
             )
-            for name in names:
-                yield name.decode().partition("{")[2].partition("}")[0]
+            yield names
             if cursor == b"0":
                 return
 

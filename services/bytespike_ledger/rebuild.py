@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import channel_state, load_key
 from bytespike_ledger.mirror import Mirror
@@ -86,6 +88,7 @@ class Rebuilder:
                 await self._load_channels(conn)
                 accounts = await self._load_accounts(conn)
                 keys = await self._load_keys(conn)
+                await self._bury_the_dead(conn)
                 await self._books.projector.begin_epoch(server)
                 # From here on the ledger is ready, so an unknown key must be a 401, not a 503.
                 await self._books.projector.vouch()
@@ -143,3 +146,18 @@ class Rebuilder:
                 await load_key(self._books, row, announce=False)
             loaded, after = loaded + len(page), page[-1].id
         return loaded
+
+    async def _bury_the_dead(self, conn: Connection) -> None:
+        """A Redis that came back with an old memory may know secrets that have been rotated away or
+        deleted since. None of them lives again.
+        """
+        async for hashes in self._mirror.key_hashes():
+            known = await key_store.live_hashes(conn, [bytes.fromhex(text) for text in hashes])
+            for hash_hex in hashes:
+                if bytes.fromhex(hash_hex) in known:
+                    continue
+                record = await self._mirror.key_record(hash_hex)
+                if record is not None and record.enabled:
+                    # Newer than what an edge may have read in the meantime.
+                    record = msgspec.structs.replace(record, version=record.version + 1)
+                    await self._books.projector.key(hash_hex, record, deleted=True)

@@ -1,4 +1,4 @@
-"""Entry point: ``python -m tests.bench [--quick] [--markdown FILE] [--plans FILE]`` (``make bench``)."""
+"""Entry point: ``python -m tests.bench``, with ``--help`` for its options (``make bench``)."""
 
 from __future__ import annotations
 

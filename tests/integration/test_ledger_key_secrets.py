@@ -9,6 +9,8 @@ import pytest
 
 from bytespike_cli.home import mint_encryption_key
 from bytespike_cli.servers import PostgresServer
+from bytespike_contracts.ids import key_hash
+from bytespike_contracts.keys import key_record_name
 from tests.integration.keys_setup import KEK, Office, running_office
 from tests.support.eventually import eventually
 
@@ -100,6 +102,28 @@ async def test_an_overlap_outlives_the_loss_of_redis(office: Office) -> None:
     await eventually(lambda: office.works(second.body["key"]), within_s=20)
     assert await office.works(first.body["key"])
     assert not await office.works(made["key"])
+
+
+async def test_an_old_memory_of_redis_brings_no_secret_back(office: Office) -> None:
+    owner = await office.person(await office.org(), "owner")
+    rotated, deleted, overlapping = [await owner.make() for _ in range(3)]
+    pipe = office.rig.pipe
+    names = [key_record_name(key_hash(made["key"])) for made in (rotated, deleted, overlapping)]
+    memory = [(name, await pipe.command("GET", name)) for name in names]
+    await owner.call("POST", f"/{rotated['id']}/rotate")
+    await owner.call("DELETE", f"/{deleted['id']}")
+    await owner.call("POST", f"/{overlapping['id']}/rotate", {"overlap_seconds": 600})
+
+    for name, text in memory:
+        await pipe.command("SET", name, text)
+    assert await office.works(rotated["key"]), "the memory is as it was"
+    assert await office.rig.rebuilder.rebuild()
+    assert not await office.works(rotated["key"])
+    assert not await office.works(deleted["key"])
+    assert await office.works(overlapping["key"])
+    record = await office.record(overlapping["key"])
+    assert record is not None
+    assert record.expires_ms is not None
 
 
 async def test_a_secret_is_never_used_twice(office: Office) -> None:

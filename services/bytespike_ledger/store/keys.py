@@ -23,6 +23,7 @@ __all__ = [
     "keys_after",
     "keys_due",
     "list_keys",
+    "live_hashes",
     "manage_key_of",
     "mark_key_projected",
     "note_last_used",
@@ -315,6 +316,19 @@ async def keys_after(conn: Connection, after: str, *, limit: int) -> list[KeyRow
         limit,
     )
     return _rows(rows)
+
+
+async def live_hashes(conn: Connection, hashes: Sequence[bytes]) -> set[bytes]:
+    """Those of ``hashes`` that are the secret of a key, or its old one while an overlap runs."""
+    rows = await conn.fetch(
+        """select key_hash from api_keys
+           where key_hash = any($1::bytea[]) and status <> 'deleted'
+           union all
+           select old_key_hash from api_keys
+           where old_key_hash = any($1::bytea[]) and status <> 'deleted'""",
+        hashes,
+    )
+    return {row["key_hash"] for row in rows}
 
 
 async def keys_due(conn: Connection, *, limit: int) -> list[KeyRow]:
