@@ -41,7 +41,7 @@ async def require_group(
     if known is not None and known.public:
         return
     if known is not None:
-        await store.lock_grants(conn, account_id, shared=True)
+        await store.lock_grant(conn, account_id, group, shared=True)
         if await store.read_grant(conn, account_id, group) is not None:
             return
     raise GatewayError(
@@ -96,7 +96,7 @@ async def revoke_group(
     await find_account(books, account_id)
     known = catalogue.groups.get(group)
     async with connection(books.pool) as conn, conn.transaction():
-        await store.lock_grants(conn, account_id, shared=False)
+        await store.lock_grant(conn, account_id, group, shared=False)
         if await store.read_grant(conn, account_id, group) is None:
             raise GatewayError(ErrorCode.NOT_FOUND, f"no grant of group {group[:64]!r}")
         await store.delete_grant(conn, account_id, group)

@@ -15,7 +15,7 @@ __all__ = [
     "grants_of",
     "insert_grant",
     "key_counts",
-    "lock_grants",
+    "lock_grant",
     "read_grant",
     "total_counts",
 ]
@@ -33,15 +33,20 @@ class GrantRow:
 _GRANT = "select routing_group, granted_by, created_at from group_grants where account_id = $1"
 
 
-async def lock_grants(conn: Connection, account_id: str, *, shared: bool) -> None:
-    """Hold the account's grants still until the transaction ends: whoever binds a key to a group
-    shares the lock, whoever takes a grant away has it alone. (A row lock would need the right to
-    change the row, which tenants do not have.)
+async def lock_grant(conn: Connection, account_id: str, group: str, *, shared: bool) -> None:
+    """Hold a grant still until the transaction ends: whoever binds a key to the group shares the
+    lock, whoever takes the grant away has it alone. (A row lock would need the right to change the
+    row, which tenants do not have.)
+
+    Whoever binds a key has its row locked already. That is no circle: taking a group away locks
+    only keys bound to it, and those that are about to be are not yet.
     """
     suffix = "_shared" if shared else ""
     await conn.execute(
-        f"select pg_advisory_xact_lock{suffix}(hashtextextended('grants of ' || $1::text, 0))",
+        f"""select pg_advisory_xact_lock{suffix}(
+                hashtextextended($1::text || ' may use ' || $2::text, 0))""",
         account_id,
+        group,
     )
 
 
