@@ -29,6 +29,7 @@ from bytespike_contracts.catalogue import Catalogue, parse_catalogue
 from bytespike_contracts.subjects import usage_subject
 from bytespike_contracts.usage import UsageEvent, encode_batch
 from bytespike_runtime.bus import Bus, BusUnavailable
+from bytespike_runtime.logs import configure_logs
 
 __all__ = ["run_seed"]
 
@@ -38,6 +39,12 @@ _EVENTS_PER_MESSAGE = 50
 #: The ledger settles thousands of events a second; a stretch that takes longer than this is stuck.
 _SETTLE_TIMEOUT_S = 180.0
 _POLL_S = 0.2
+#: The purchase with which an operator makes up for something.
+_GOODWILL_AFTER = 2
+
+
+#: Every company wants to hear of a low wallet.
+_SETTINGS = {"low_balance_threshold_usd": "25.00", "auto_top_up": None}
 
 
 class Seeded(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +61,7 @@ def run_seed(args: argparse.Namespace, home: Path, catalogue: Path, env: Mapping
     if not (1 <= args.days <= 90 and 1 <= args.requests <= 500_000):
         print("bytespike seed: 1 to 90 days, 1 to 500000 requests", file=sys.stderr)
         return 2
+    configure_logs("seed", "error")  # progress is printed; only what goes wrong is logged
     try:
         url, token = gateway_of(home, env)
         text = catalogue.read_text(encoding="utf-8")
@@ -124,6 +132,7 @@ class _Seeding:
             refill_below_usd=company.refill_below_usd,
         )
         sent, spent_uusd = 0, 0
+        await api.call("PUT", f"{account}/wallet-settings", _SETTINGS)
         for stretch in cut:
             await _buy(api, account, stretch)
             await _publish(bus, stretch.events)
@@ -175,6 +184,14 @@ async def _buy(api: GatewayApi, account: str, stretch: Stretch) -> None:
         "note": "demo month",
     }
     await api.call("POST", f"{account}/top-ups", body)
+    if purchase.number == _GOODWILL_AFTER:
+        goodwill = {
+            "usd": "2.50",
+            "reason": "goodwill for a slow morning",
+            "idempotency_key": "seed-goodwill",
+            "effective_at": body["effective_at"],
+        }
+        await api.call("POST", f"{account}/adjustments", goodwill)
 
 
 async def _publish(bus: Bus, events: list[UsageEvent]) -> None:

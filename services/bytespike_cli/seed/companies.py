@@ -53,7 +53,7 @@ COMPANIES = (
         name="Northwind Robotics",
         tier="pro",
         share=0.75,
-        top_up_usd=250,
+        top_up_usd=100,
         refill_below_usd=20,
         people=(
             Colleague(
@@ -133,7 +133,7 @@ COMPANIES = (
         name="Bluebird Studio",
         tier="free",
         share=0.25,
-        top_up_usd=50,
+        top_up_usd=20,
         refill_below_usd=5,
         people=(
             Colleague(

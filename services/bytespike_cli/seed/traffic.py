@@ -136,7 +136,7 @@ def _event(sender: Sender, catalogue: Catalogue, at_ms: int, random: Random) -> 
         price_revision=catalogue.revision,
         admitted_ms=at_ms,
         finished_ms=at_ms + duration_ms,
-        first_byte_ms=at_ms + first_byte_ms if outcome in _WORKED else None,
+        first_byte_ms=first_byte_ms if outcome in _WORKED else None,
         status=status,
         outcome=outcome,
         error_type=error_type,
