@@ -36,9 +36,8 @@ _SCENARIOS: dict[str, _Scenario] = {
 }
 
 
-async def _measure(
-    effort: Effort, names: list[str], rows: list[Row], *, plans: Path | None
-) -> None:
+async def _measure(effort: Effort, names: list[str], rows: list[Row], *, plans: bool) -> str | None:
+    """Adds to ``rows``; returns the page of query plans if it is wanted."""
     with tempfile.TemporaryDirectory(prefix="bytespike-bench-") as folder:
         _say("starting the stack, the vendor and the yardstick proxy")
         async with running_rig(Path(folder)) as rig:
@@ -46,8 +45,7 @@ async def _measure(
                 began = time.monotonic()
                 rows += await _SCENARIOS[name](rig, effort)
                 _say(f"{name} ({time.monotonic() - began:.0f} s)")
-            if plans is not None:
-                plans.write_text(await plans_page(rig))
+            return await plans_page(rig) if plans else None
 
 
 def main() -> None:
@@ -63,9 +61,11 @@ def main() -> None:
     effort = _QUICK if options.quick else _FULL
     rows: list[Row] = []
     try:
-        uvloop.run(_measure(effort, names, rows, plans=options.plans))
+        plans = uvloop.run(_measure(effort, names, rows, plans=options.plans is not None))
     finally:
         print(as_text(rows))  # also what was measured before something failed
+    if plans is not None:
+        options.plans.write_text(plans)
     if options.markdown is not None:
         command = " ".join(["python -m tests.bench", *sys.argv[1:]])
         page = options.markdown.read_text() if options.markdown.exists() else ""

@@ -21,10 +21,11 @@ _MOST_BUCKETS = 10_001
 _Statement = tuple[str, list[object]]
 _HEAD = """# Usage queries
 
-How PostgreSQL finds rows and sums of usage: plans of the statements the ledger sends, as the role of a customer (so with
-the policy that keeps tenants apart), over a month of 1,000,000 requests of four accounts, 60 % of them the asking
-account's, with 20 keys and 10 models. Written {day} by `make bench ARGS="--only office --plans docs/usage-queries.md"`;
-what each call takes over HTTP is in [performance.md](performance.md).
+How PostgreSQL finds rows and sums of usage: plans of the statements the ledger sends, as the role
+of a customer (so with the policy that keeps tenants apart), over a month of 1,000,000 requests of
+four accounts, 60 % of them the asking account's, with 20 keys and 10 models. Written {day} by
+`make bench ARGS="--only office --plans docs/usage-queries.md"`; what each call takes over HTTP is
+in [performance.md](performance.md).
 
 Partitions that a page never came to are left out and counted.
 """

@@ -17,6 +17,7 @@ from bytespike_cli.admin.orgs import add_org_commands
 from bytespike_cli.admin.parked import add_parked_commands
 from bytespike_cli.admin.pricing import add_pricing_command
 from bytespike_cli.admin.secrets import add_secret_commands
+from bytespike_cli.admin.usage import add_reconcile_command, add_usage_commands
 from bytespike_cli.admin.users import add_user_commands
 from bytespike_cli.admin.wallets import add_wallet_commands
 from bytespike_cli.admin.webhooks import add_webhook_commands
@@ -41,4 +42,6 @@ def add_admin_options(parser: argparse.ArgumentParser) -> None:
     add_group_commands(commands.level("group", "groups and who may use them"))
     add_channel_commands(commands.level("channel", "vendors' channels at run time"))
     add_pricing_command(commands)
+    add_usage_commands(commands.level("usage", "what was used and what it cost"))
+    add_reconcile_command(commands)
     add_office_commands(commands)
