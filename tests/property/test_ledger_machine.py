@@ -31,6 +31,7 @@ from hypothesis.stateful import (
 from bytespike_cli.servers import PostgresServer
 from bytespike_contracts import holds
 from bytespike_contracts.catalogue import Catalogue, parse_catalogue
+from bytespike_contracts.errors import GatewayError
 from bytespike_contracts.holds import WINDOWS, ScopeCaps
 from bytespike_contracts.ids import mint_id
 from bytespike_contracts.keys import SpendCaps
@@ -39,7 +40,7 @@ from bytespike_contracts.settlement import Outcome
 from bytespike_contracts.usage import UsageEvent
 from bytespike_ledger.accounts.keys import create_key
 from bytespike_ledger.accounts.orgs import create_org
-from bytespike_ledger.accounts.wallets import top_up
+from bytespike_ledger.accounts.wallets import adjust, top_up
 from bytespike_ledger.audit import Auditor
 from bytespike_ledger.books import Books
 from bytespike_ledger.mirror import Mirror
@@ -267,6 +268,23 @@ class Money(RuleBasedStateMachine):
         self.model.add_money(amount)
         self.model.load()
 
+    @rule(amount=st.integers(min_value=1, max_value=2_000))
+    def debit(self, amount: int) -> None:
+        """An operator takes money out: never what a running request holds."""
+        free = self.model.redis.balance - self.model.pending()
+        taking = adjust(self.world.books, self.account, amount_uusd=-amount, reason="")
+        if amount > free:
+            with pytest.raises(GatewayError, match="available"):
+                self.run(taking)
+            return
+        if amount <= self.model.balance:
+            self.run(taking)
+            self.model.add_money(-amount)
+        else:
+            with pytest.raises(GatewayError, match="available"):
+                self.run(taking)
+        self.model.load()
+
     @rule()
     def sweep(self) -> None:
         async def sweep() -> None:
@@ -347,13 +365,14 @@ class Money(RuleBasedStateMachine):
         assert report.clean, [finding for finding in report.findings if finding.violations]
 
     async def booked(self) -> tuple[int, ...]:
-        """Of this customer in Postgres: balance, funding, usage rows, settlements."""
+        """Of this customer in Postgres: balance, funding and debits, usage rows, settlements."""
         async with pg.connection(self.world.books.pool) as conn:
             row = await conn.fetchrow(
                 """select (select posted_uusd from balances where account_id = $1),
                           (select sum(amount_uusd) from entries join transfers on id = transfer_id
                            where transfers.account_id = $1
-                             and entries.account_id = 'house_funding')::bigint,
+                             and entries.account_id in ('house_funding', 'house_adjustment')
+                          )::bigint,
                           (select count(*) from usage where account_id = $1),
                           (select count(*) from transfers
                            where account_id = $1 and kind = 'settle')""",
