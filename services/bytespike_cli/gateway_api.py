@@ -67,7 +67,8 @@ class GatewayApi:
         items: list[msgspec.Raw] = []
         cursor: str | None = ""
         while cursor is not None:
-            query = f"?cursor={quote(cursor, safe='')}" if cursor else ""
+            sign = "&" if "?" in path else "?"
+            query = f"{sign}cursor={quote(cursor, safe='')}" if cursor else ""
             page = _page_decoder.decode(await self.call("GET", path + query))
             items += page.items
             cursor = page.next_cursor

@@ -15,7 +15,18 @@ import msgspec
 from bytespike_cli.gateway_api import GatewayApi
 from bytespike_contracts.money import parse_usd
 
-__all__ = ["Ask", "Commands", "Listed", "Show", "changes", "count", "days", "given", "usd"]
+__all__ = [
+    "Ask",
+    "Commands",
+    "Listed",
+    "Show",
+    "changes",
+    "count",
+    "days",
+    "given",
+    "signed_usd",
+    "usd",
+]
 
 Ask = Callable[[GatewayApi, argparse.Namespace], Awaitable[bytes]]
 Show = Callable[[Any], str]
@@ -69,12 +80,17 @@ def changes(args: argparse.Namespace, *names: str) -> dict[str, object]:
 
 def usd(text: str) -> str:
     """Checked here, sent as text: an amount never becomes a float."""
+    if signed_usd(text).startswith("-"):
+        raise argparse.ArgumentTypeError(f"must not be negative: {text}")
+    return text
+
+
+def signed_usd(text: str) -> str:
+    """The same for an amount that may be below zero."""
     try:
-        amount_uusd = parse_usd(text)
+        parse_usd(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if amount_uusd < 0:
-        raise argparse.ArgumentTypeError(f"must not be negative: {text}")
     return text
 
 

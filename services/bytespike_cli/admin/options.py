@@ -19,7 +19,7 @@ from bytespike_cli.admin.pricing import add_pricing_command
 from bytespike_cli.admin.secrets import add_secret_commands
 from bytespike_cli.admin.usage import add_reconcile_command, add_usage_commands
 from bytespike_cli.admin.users import add_user_commands
-from bytespike_cli.admin.wallets import add_wallet_commands
+from bytespike_cli.admin.wallets import add_payment_commands, add_wallet_commands
 from bytespike_cli.admin.webhooks import add_webhook_commands
 
 __all__ = ["add_admin_options"]
@@ -33,6 +33,7 @@ def add_admin_options(parser: argparse.ArgumentParser) -> None:
     add_member_commands(commands.level("member", "members of an organisation"))
     add_user_commands(commands.level("user", "people, and individuals with their own account"))
     add_wallet_commands(commands.level("wallet", "money of an organisation"))
+    add_payment_commands(commands.level("payment", "payments behind top-ups"))
     add_key_commands(commands.level("key", "API keys"))
     add_parked_commands(commands.level("parked", "usage events that could not be settled"))
     add_operator_commands(commands.level("operator", "people who run the platform"))

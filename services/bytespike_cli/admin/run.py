@@ -24,6 +24,10 @@ def run_admin(args: argparse.Namespace, home: Path, env: Mapping[str, str]) -> i
     except (ApiError, ValueError) as error:
         print(f"bytespike admin: {error}", file=sys.stderr)
         return 1
+    if getattr(args, "raw", False):
+        # Not JSON: a document to be kept byte for byte.
+        sys.stdout.buffer.write(answer)
+        return 0
     content = decode(answer)
     print(answer.decode() if args.json else args.show(content))
     # An audit that found something is a failure, so that a cron job needs no parser.
