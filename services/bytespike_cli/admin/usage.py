@@ -108,4 +108,4 @@ async def _reconcile(api: GatewayApi, args: argparse.Namespace) -> bytes:
 
 
 def _query(asked: dict[str, Any]) -> str:
-    return f"?{urlencode(asked)}" if asked else ""
+    return f"?{urlencode(asked, safe=',:')}" if asked else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bytespike_contracts.holds import WINDOWS
 from bytespike_ledger.store import Connection
-from bytespike_ledger.store.rollups import rollup_checks
+from bytespike_ledger.store.rollup_audit import ROLLUP_CHECKS
 
 __all__ = ["Finding", "postgres_findings", "snapshot"]
 
@@ -162,7 +162,7 @@ _CHECKS = {
           on totals.account_id = live.account_id and owner = scope
          and totals.window_no = live.window_no and totals.bucket = live.bucket
     """,  # noqa: S608 - a constant
-    **rollup_checks(),
+    **ROLLUP_CHECKS,
 }
 
 
