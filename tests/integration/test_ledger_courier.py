@@ -281,6 +281,47 @@ async def test_a_slow_receiver_holds_up_nobody_else(office: Post, server: Receiv
             slow.released.set()
 
 
+async def test_an_account_has_its_share_over_all_its_webhooks(
+    office: Post, server: Receiver
+) -> None:
+    owner, other = await office.customer(), await office.customer()
+    async with receiver() as slow:
+        slow.hanging = True
+        for number in range(20):
+            await office.webhook(owner, f"{slow.url}/{number}")
+        await office.webhook(other, server.url)
+        for _ in range(5):
+            await office.happen(owner)
+        await office.happen(other)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(20):
+                await office.courier.turn(group)
+            await eventually(lambda: len(slow.calls) >= 12 and server.calls)
+            assert len(slow.calls) == 12
+            slow.hanging = False
+            slow.released.set()
+        while await office.courier.step():
+            pass
+        assert len(slow.calls) == 100, "it waits, and is not forgotten"
+
+
+async def test_a_long_queue_of_one_holds_up_nobody_else(office: Post, server: Receiver) -> None:
+    flooded, other = await office.customer(), await office.customer()
+    made = await office.webhook(flooded, server.url + "/flood")
+    await office.webhook(other, server.url + "/other")
+    event_id = await office.happen(flooded)
+    await office.run(
+        """insert into webhook_deliveries (id, account_id, webhook_id, event_id, event_type,
+               payload, next_attempt_at)
+           select 'dlv_' || number, $1, $2, $3, 'x', '{}', now() - interval '1 hour'
+           from generate_series(1, 10000) as number""",
+        *(flooded.actor.account_id, made.row.id, event_id),
+    )
+    await office.happen(other)
+    await office.courier.step()
+    assert sorted({call.path for call in server.calls}) == ["/hook/flood", "/hook/other"]
+
+
 async def test_a_redelivery_is_the_same_event_and_an_old_call_is_refused(
     office: Post, server: Receiver
 ) -> None:

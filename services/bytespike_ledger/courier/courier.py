@@ -46,6 +46,8 @@ _EVERY_S = 0.5
 _MAX_UNDER_WAY = 64
 _PER_WEBHOOK = 4
 _PER_ACCOUNT = 12
+#: Webhooks per look at the queue.
+_LOOK = 1_000
 #: Well beyond what a call may take, so that a lease ends only when its courier is gone.
 _LEASE_S = 60.0
 #: Retries of one outage must not come back in step.
@@ -69,8 +71,10 @@ class Courier:
         self._books = books
         self._sender = sender
         self._jitter = jitter
+        #: What is under way, by webhook and by account.
         self._webhooks: Counter[str] = Counter()
         self._accounts: Counter[str] = Counter()
+        self._after = ""
         self._forgot_at = float("-inf")
 
     async def run(self) -> None:
@@ -122,20 +126,25 @@ class Courier:
                     self._forgot_at = time.monotonic()
 
     async def _claim(self) -> list[Parcelled]:
+        """Due deliveries of webhooks that have none under way. A look goes over some of the
+        webhooks and the next one goes on from there, so none is overlooked.
+        """
         free = _MAX_UNDER_WAY - self._webhooks.total()
         if free <= 0:
             return []
         now = self._books.now()
         async with connection(self._books.pool) as conn:
+            waiting = await deliveries.waiting_webhooks(conn, after=self._after, limit=_LOOK)
+            self._after = waiting[-1] if len(waiting) == _LOOK else ""
             return await deliveries.claim_deliveries(
                 conn,
+                [webhook_id for webhook_id in waiting if webhook_id not in self._webhooks],
                 now=now,
                 lease_until=now + timedelta(seconds=_LEASE_S),
                 limit=free,
                 per_webhook=_PER_WEBHOOK,
                 per_account=_PER_ACCOUNT,
-                busy_webhooks=list(self._webhooks),
-                busy_accounts=[a for a, n in self._accounts.items() if n >= _PER_ACCOUNT],
+                under_way=self._accounts,
             )
 
     async def _deliver(self, delivery: Parcelled) -> None:

@@ -49,6 +49,8 @@ create table webhook_deliveries (
     check ((status = 'pending') = (next_attempt_at is not null))
 );
 create index webhook_deliveries_due on webhook_deliveries (next_attempt_at) where status = 'pending';
+create index webhook_deliveries_waiting on webhook_deliveries (webhook_id, next_attempt_at)
+    where status = 'pending';
 create index webhook_deliveries_webhook on webhook_deliveries (webhook_id, id);
 create index webhook_deliveries_age on webhook_deliveries (created_at);
 create index webhook_deliveries_event on webhook_deliveries (event_id);

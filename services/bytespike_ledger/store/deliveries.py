@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -22,11 +22,11 @@ __all__ = [
     "insert_deliveries",
     "list_deliveries",
     "read_delivery",
+    "waiting_webhooks",
 ]
 
-#: How far a look at the queue goes. Beyond it deliveries wait for those before them; what is
-#: excluded (receivers that are busy) does not count, so one receiver cannot fill the view.
-_VIEW = 5_000
+#: A queue longer than this is reported as this long.
+_COUNTED = 5_000
 
 
 class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,40 +81,60 @@ async def insert_deliveries(
     )
 
 
+async def waiting_webhooks(conn: Connection, *, after: str, limit: int) -> list[str]:
+    """Webhooks with deliveries that are not over, in order of id; jumps from one to the next, so
+    the length of their queues does not matter.
+    """
+    rows = await conn.fetch(
+        """with recursive waiting (webhook_id, place) as (
+               select min(webhook_id), 1 from webhook_deliveries
+               where status = 'pending' and webhook_id > $1
+               union all
+               select (select min(webhook_id) from webhook_deliveries
+                       where status = 'pending' and webhook_id > waiting.webhook_id), place + 1
+               from waiting where webhook_id is not null and place < $2
+           )
+           select webhook_id from waiting where webhook_id is not null""",
+        after,
+        limit,
+    )
+    return [row["webhook_id"] for row in rows]
+
+
 async def claim_deliveries(
     conn: Connection,
+    webhook_ids: Sequence[str],
     *,
     now: datetime,
     lease_until: datetime,
     limit: int,
     per_webhook: int,
     per_account: int,
-    busy_webhooks: Sequence[str],
-    busy_accounts: Sequence[str],
+    under_way: Mapping[str, int],
 ) -> list[Parcelled]:
-    """Lease up to ``limit`` due deliveries, fairly: at most so many of a webhook and an account,
-    none of those who are busy. Nobody else gets them before the lease ends.
+    """Lease up to ``limit`` due deliveries of these webhooks, at most so many of each, and of each
+    account together with those ``under_way`` for it. Nobody else gets them before the lease ends.
     """
     rows = await conn.fetch(
-        """with seen as (
-               select id, account_id, webhook_id, next_attempt_at
-               from webhook_deliveries
-               where status = 'pending' and next_attempt_at <= $1
-                 and (leased_until is null or leased_until <= $1)
-                 and webhook_id <> all($6::text[]) and account_id <> all($7::text[])
-               order by next_attempt_at limit $8
+        """with heads as (
+               select head.* from unnest($6::text[]) as asked (webhook_id)
+               cross join lateral (
+                   select id, account_id, next_attempt_at from webhook_deliveries
+                   where status = 'pending' and webhook_deliveries.webhook_id = asked.webhook_id
+                     and next_attempt_at <= $1 and (leased_until is null or leased_until <= $1)
+                   order by next_attempt_at limit $4
+               ) as head
            ), ranked as (
                select id, next_attempt_at,
-                      row_number() over (partition by webhook_id order by next_attempt_at, id)
-                          as of_webhook,
                       row_number() over (partition by account_id order by next_attempt_at, id)
                           as of_account
-               from seen
+               from heads
            ), picked as (
                select deliveries.id
                from webhook_deliveries as deliveries join ranked on ranked.id = deliveries.id
-               where of_webhook <= $4 and of_account <= $5
-                 and deliveries.status = 'pending'
+               left join unnest($7::text[], $8::integer[]) as busy (account_id, number)
+                   on busy.account_id = deliveries.account_id
+               where of_account + coalesce(busy.number, 0) <= $5 and deliveries.status = 'pending'
                  and (deliveries.leased_until is null or deliveries.leased_until <= $1)
                order by ranked.next_attempt_at limit $3
                for update of deliveries skip locked
@@ -132,9 +152,9 @@ async def claim_deliveries(
         limit,
         per_webhook,
         per_account,
-        busy_webhooks,
-        busy_accounts,
-        _VIEW,
+        webhook_ids,
+        list(under_way),
+        list(under_way.values()),
     )
     return [Parcelled(**row) for row in rows]
 
@@ -169,7 +189,7 @@ async def finish_attempt(
 
 
 async def count_due(conn: Connection, now: datetime) -> int:
-    """Deliveries that could be attempted now; counts no further than the courier looks."""
+    """Deliveries that could be attempted now, up to a number that says enough."""
     count: int = await conn.fetchval(
         """select count(*) from (
                select from webhook_deliveries
@@ -178,7 +198,7 @@ async def count_due(conn: Connection, now: datetime) -> int:
                limit $2
            ) as due""",
         now,
-        _VIEW,
+        _COUNTED,
     )
     return count
 
