@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import secrets
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -11,6 +14,10 @@ from bytespike_cli.home import mint_encryption_key
 from bytespike_cli.servers import PostgresServer
 from bytespike_contracts.ids import key_hash
 from bytespike_contracts.keys import key_record_name
+from bytespike_ledger.accounts.keys import rotate_key
+from bytespike_ledger.carryover import carry_key
+from bytespike_ledger.projection import SCRIPTS, Projector
+from bytespike_runtime.kv import ScriptPipe
 from tests.integration.keys_setup import KEK, Office, running_office
 from tests.support.eventually import eventually
 
@@ -102,6 +109,39 @@ async def test_an_overlap_outlives_the_loss_of_redis(office: Office) -> None:
     await eventually(lambda: office.works(second.body["key"]), within_s=20)
     assert await office.works(first.body["key"])
     assert not await office.works(made["key"])
+
+
+async def test_of_rotations_at_once_one_secret_is_left(office: Office) -> None:
+    owner = await office.person(await office.org(), "owner")
+    made = await owner.make()
+    answers = await asyncio.gather(*(owner.call("POST", f"/{made['id']}/rotate") for _ in range(6)))
+    last = max(answers, key=lambda answer: int(answer.body["version"])).body["key"]
+    secrets_given = [made["key"], *(answer.body["key"] for answer in answers)]
+    assert len(set(secrets_given)) == 7
+    assert [secret for secret in secrets_given if await office.works(secret)] == [last]
+    assert (await owner.call("GET", f"/{made['id']}/reveal")).body["key"] == last
+
+
+async def test_a_rotation_that_redis_did_not_hear_of_is_carried_over(office: Office) -> None:
+    """Whoever rotated may die before Redis knows: any ledger finishes it."""
+    owner = await office.person(await office.org(), "owner")
+    made = await owner.make()
+    deaf = ScriptPipe("redis://127.0.0.1:1", SCRIPTS)
+    books = dataclasses.replace(office.rig.books, projector=Projector(deaf, office.rig.bus))
+    first = await rotate_key(books, made["id"], overlap_s=600)
+    second = await rotate_key(books, made["id"], overlap_s=600)
+    assert first.secret is not None
+    assert second.secret is not None
+    await eventually(partial(office.works, second.secret), within_s=3)
+    assert await office.works(first.secret)
+    assert not await office.works(made["key"])
+
+    await carry_key(office.rig.books, first.row)  # what it was before, arriving late
+    assert not await office.works(made["key"])
+    assert await office.works(first.secret)
+    record = await office.record(first.secret)
+    assert record is not None
+    assert record.version == second.row.version
 
 
 async def test_an_old_memory_of_redis_brings_no_secret_back(office: Office) -> None:
