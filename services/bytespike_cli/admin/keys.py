@@ -27,7 +27,9 @@ _FIELDS = (
     "member_id",
 )
 
-_show_keys = rows_of("id", "name", "status", "hint", "group", "scopes", "quota", "expires_at")
+_show_keys = rows_of(
+    "id", "name", "status", "hint", "group", "scopes", "quota", "expires_at", "last_used_at"
+)
 
 
 def add_key_commands(commands: Commands) -> None:
