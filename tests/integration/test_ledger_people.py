@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,11 @@ import pytest
 
 from bytespike_cli.servers import PostgresServer
 from bytespike_contracts.keys import SpendCaps, SpendLimit
-from tests.support.ledger import Rig, ledger
+from bytespike_ledger.carryover import carry_key
+from bytespike_ledger.store import connection
+from bytespike_ledger.store.keys import insert_key, read_key
+from tests.support.eventually import eventually
+from tests.support.ledger import Rig, ledger, plain_controls
 from tests.support.management import Management, management, some_email
 
 DENIED, CONFLICT, MISSING = (403, "permission_denied"), (409, "conflict"), (404, "not_found")
@@ -183,6 +188,21 @@ async def test_adding_says_the_same_whether_or_not_the_address_is_known(api: Man
     assert refused.error == (*CONFLICT, "email")
 
 
+async def test_one_address_added_everywhere_at_once_is_one_user(api: Management) -> None:
+    companies = [await api.company("owner") for _ in range(3)]
+    body = {"email": some_email(), "name": "Everywhere"}
+    answers = await asyncio.gather(
+        *(
+            api.own(company.keys["owner"], "POST", "/org/members", body)
+            for company in companies
+            for _ in range(2)
+        )
+    )
+    assert sorted(answer.status for answer in answers) == [201] * 3 + [409] * 3
+    users = "select count(distinct user_id) from members where name = 'Everywhere'"
+    assert await api.rig.value(users) == 1
+
+
 async def test_removed_members_lose_their_keys_and_get_their_row_back(api: Management) -> None:
     acme = await api.company("owner", "member")
     member, key = acme.members["member"], acme.keys["member"]
@@ -317,6 +337,43 @@ async def test_a_change_that_changes_nothing_leaves_everything_as_it_is(api: Man
     assert await api.rig.value(log, acme.account_id) == entries
 
 
+@pytest.mark.parametrize("owner", ["organisation", "individual"])
+async def test_a_key_made_while_its_owner_is_stopped_is_stopped(
+    api: Management, owner: str
+) -> None:
+    """It read its owner as active, so the stop has to wait for it and touch it as well."""
+    if owner == "organisation":
+        org = (await api.admin("POST", "/orgs", {"name": "Acme"})).body
+        path, org_id, stop = f"/orgs/{org['id']}", org["id"], {"status": "paused"}
+    else:
+        body = {"email": some_email(), "name": "S", "individual": True}
+        org = (await api.admin("POST", "/users", body)).body
+        path, org_id, stop = f"/users/{org['id']}", None, {"status": "disabled"}
+    books = api.rig.books
+    values = {
+        "id": books.mint("key"),
+        "account_id": org["account_id"],
+        "org_id": org_id,
+        "key_hash": secrets.token_bytes(32),
+        "hint": "x",
+        **plain_controls(),
+    }
+
+    async def somebody_waits() -> bool:
+        return bool(await api.rig.value("select exists (select from pg_locks where not granted)"))
+
+    async with connection(books.pool) as conn, conn.transaction():
+        await insert_key(conn, values)
+        row = await read_key(conn, str(values["id"]))
+        assert row is not None
+        assert row.owner_active
+        stopping = asyncio.create_task(api.admin("PATCH", path, stop))
+        await eventually(somebody_waits)
+    await carry_key(books, row)
+    assert (await stopping).status == 200
+    assert not (await api.record(row.id)).enabled
+
+
 async def test_many_keys_stop_within_a_second(api: Management) -> None:
     acme = await api.company("owner")
     await api.rig.value(
@@ -395,8 +452,9 @@ async def test_users_are_found_by_address_and_addresses_are_had_once(api: Manage
     other = await api.admin("POST", "/users", {"email": some_email(), "name": "B"})
     taken = await api.admin("PATCH", f"/users/{other.body['id']}", {"email": email})
     assert taken.error == (*CONFLICT, "email")
-    odd = await api.admin("POST", "/users", {"email": some_email(), "name": "C", "concurrency": 3})
-    assert odd.error == (400, "invalid_request", "concurrency")
+    for field, value in (("tier", "pro"), ("concurrency", 3)):
+        odd = await api.admin("POST", "/users", {"email": some_email(), "name": "C", field: value})
+        assert odd.error == (400, "invalid_request", field)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ owners who demote each other) the second one finds what the first one did.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_ledger.accounts.acting import acting
-from bytespike_ledger.accounts.actors import Actor, Operator, Role
+from bytespike_ledger.accounts.actors import Actor, Operator, Permission, Role
 from bytespike_ledger.accounts.audit_log import Action, record
 from bytespike_ledger.accounts.changes import CAP_COLUMNS, differing, facts
 from bytespike_ledger.accounts.events import EventType, emit
@@ -20,6 +21,7 @@ from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import carry_limits
 from bytespike_ledger.store import Connection
 from bytespike_ledger.store import people as store
+from bytespike_ledger.store.actors import read_actor
 from bytespike_ledger.store.changes import update_row
 from bytespike_ledger.store.keys import KeyRow, touch_keys
 from bytespike_ledger.store.people import MemberRow
@@ -65,11 +67,11 @@ async def add_member(
     Somebody who was removed gets their row back, keys and spend included. Raises ``GatewayError``:
     403 not the caller's to appoint, 404 no such organisation, 409 a member already.
     """
-    _check_owners_business(who, role)
     limits = {**dict.fromkeys(sorted(CAP_COLUMNS), 0), **caps}
     given: dict[str, object] = {"name": name, "role": role.value, "status": "active", **limits}
     async with acting(books, who) as conn:
         org = await lock_org(conn, org_id)
+        _check_owners_business(await _today(conn, who), role)
         user_id = await store.user_of_email(conn, books.mint("usr"), email=email, name=name)
         known = await store.member_of_user(conn, org_id, user_id)
         if known is None:
@@ -105,6 +107,7 @@ async def change_member(
     keys: list[KeyRow] = []
     async with acting(books, who) as conn:
         await lock_org(conn, org_id)
+        who = await _today(conn, who)
         before = await _find(conn, org_id, member_id)
         _check_owners_business(who, before.role, changes.get("role"))
         wanted = differing(before, changes)
@@ -131,6 +134,20 @@ async def remove_member(
 ) -> MemberRow:
     """Their keys stop within a second; the row stays for the past. Raises as a change does."""
     return await change_member(books, who, org_id, member_id, {"status": "removed"})
+
+
+async def _today(conn: Connection, who: Actor | Operator) -> Actor | Operator:
+    """The caller as they are now that the organisation is locked: somebody else's change may have
+    come first. Raises ``GatewayError`` 401 or 403.
+    """
+    if not isinstance(who, Actor):
+        return who
+    row = await read_actor(conn, who.key_id)
+    if row is None:
+        raise GatewayError(ErrorCode.INVALID_API_KEY, "invalid API key")
+    today = replace(who, role=Role.OWNER if row.role is None else Role(row.role))
+    today.require(Permission.WRITE_MEMBERS)
+    return today
 
 
 def _told(member: MemberRow) -> list[tuple[EventType, frozenset[str]]]:

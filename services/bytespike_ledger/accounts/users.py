@@ -124,12 +124,15 @@ async def _open_account(
 
 
 async def _touch(conn: Connection, user: UserRow, wanted: Mapping[str, object]) -> list[KeyRow]:
-    keys: list[KeyRow] = []
+    """All keys the change is felt by, in the order of their accounts."""
+    owners: list[tuple[str, str | None]] = []
     if user.account_id is not None and wanted.keys() & (_OF_THE_ACCOUNT | {"status"}):
-        keys += await touch_keys(conn, user.account_id)
+        owners.append((user.account_id, None))
     if "status" in wanted:
-        for account_id, member_id in await store.memberships(conn, user.id):
-            keys += await touch_keys(conn, account_id, member_id=member_id)
+        owners += await store.memberships(conn, user.id)
+    keys: list[KeyRow] = []
+    for account_id, member_id in sorted(owners, key=lambda owner: owner[0]):
+        keys += await touch_keys(conn, account_id, member_id=member_id)
     return keys
 
 

@@ -29,14 +29,14 @@ class UserQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class UserRequest(Request, frozen=True, kw_only=True):
-    """A new user. An ``individual`` has an account of their own, of this ``tier``; without
-    ``concurrency`` the tier's own number counts.
+    """A new user. An ``individual`` has an account of their own, of this ``tier`` (default: free);
+    without ``concurrency`` the tier's own number counts.
     """
 
     email: Email
     name: Name
     individual: bool = False
-    tier: Tier = "free"
+    tier: Tier | None = None
     concurrency: Concurrency | None = None
 
 
@@ -116,16 +116,17 @@ class UserApi:
 
     async def create(self, call: Call) -> Reply:
         asked: UserRequest = call.body
-        if asked.concurrency is not None and not asked.individual:
-            raise GatewayError(
-                ErrorCode.INVALID_REQUEST, "only individuals have one", param="concurrency"
-            )
+        for field in ("tier", "concurrency"):
+            if getattr(asked, field) is not None and not asked.individual:
+                raise GatewayError(
+                    ErrorCode.INVALID_REQUEST, "only individuals have one", param=field
+                )
         user = await users.create_user(
             self.books,
             call.operator,
             email=read_email(asked.email),
             name=asked.name,
-            tier=asked.tier if asked.individual else None,
+            tier=(asked.tier or "free") if asked.individual else None,
             concurrency=asked.concurrency,
         )
         return Reply(_user(user))

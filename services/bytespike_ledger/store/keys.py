@@ -61,6 +61,10 @@ _SELECT = """
     left join users as individuals on individuals.account_id = api_keys.account_id
 """
 
+#: Held until the transaction ends: by one who changes what keys of an account get from their owner,
+#: shared by those who make keys for it.
+_OWNER_LOCK = "hashtextextended('keys of ' || $1, 0)"
+
 #: Columns a change may set; the names come from code, never from a caller.
 _CHANGEABLE = frozenset(
     {
@@ -140,7 +144,12 @@ class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def insert_key(conn: Connection, values: Mapping[str, object]) -> None:
-    """Insert a key from ``{column: value}``. Raises :class:`DuplicateKey`."""
+    """Insert a key from ``{column: value}``. Raises :class:`DuplicateKey`.
+
+    A change of the owner that is under way is waited for, so that it is either seen from here or
+    sees the new key (:func:`touch_keys`).
+    """
+    await conn.execute(f"select pg_advisory_xact_lock_shared({_OWNER_LOCK})", values["account_id"])
     columns = ", ".join(values)
     places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
     try:
@@ -344,7 +353,12 @@ async def touch_keys(
 ) -> list[KeyRow]:
     """Give the account's (or one member's) live keys a new version, because what their owner adds
     to them has changed; the caller carries them to Redis after its commit.
+
+    Keys that are just being made are waited for: one that read its owner before the change and
+    was not touched by it would keep what it read for ever. Several accounts are touched in the
+    order of their ids.
     """
+    await conn.execute(f"select pg_advisory_xact_lock({_OWNER_LOCK})", account_id)
     await conn.execute(
         """update api_keys set version = version + 1
            where account_id = $1 and status <> 'deleted'

@@ -112,22 +112,20 @@ async def read_user(conn: Connection, user_id: str, *, lock: bool = False) -> Us
 async def list_users(
     conn: Connection, *, email: str | None, after: str, limit: int
 ) -> list[UserRow]:
-    """A page of users, oldest first."""
-    rows = await conn.fetch(
-        f"""{_USER} where users.id > $1 and ($2::text is null or email = $2)
-            order by users.id limit $3""",
-        after,
-        email,
-        limit,
-    )
+    """A page of users, oldest first; with ``email`` the one who has it."""
+    if email is None:
+        rows = await conn.fetch(
+            f"{_USER} where users.id > $1 order by users.id limit $2", after, limit
+        )
+    else:
+        rows = await conn.fetch(f"{_USER} where email = $1 and users.id > $2", email, after)
     return [UserRow(**row) for row in rows]
 
 
 async def memberships(conn: Connection, user_id: str) -> list[tuple[str, str]]:
     """``(account id, member id)`` of all that a user is a member of."""
     rows = await conn.fetch(
-        """select account_id, id from members where user_id = $1 and status <> 'removed'
-           order by id""",
+        "select account_id, id from members where user_id = $1 and status <> 'removed'",
         user_id,
     )
     return [(row["account_id"], row["id"]) for row in rows]
