@@ -13,9 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from bytespike_cli.ports import LOOPBACK
 from bytespike_cli.servers import PostgresServer
 from bytespike_contracts.ids import mint_id
 from bytespike_contracts.money import TokenUsage
@@ -28,7 +26,6 @@ from bytespike_contracts.principal import (
 from bytespike_contracts.settlement import Outcome, charge
 from bytespike_contracts.usage import UsageEvent
 from bytespike_ledger.accounts.keys import create_key
-from bytespike_ledger.api.dispatch import Dispatcher
 from bytespike_ledger.api.reconciliation import ReconciliationApi
 from bytespike_ledger.api.usage import UsageApi
 from bytespike_ledger.api.usage_summary import UsageSummaryApi
@@ -36,8 +33,8 @@ from bytespike_ledger.rollups import DAY_MS
 from bytespike_ledger.settle import price_event
 from bytespike_ledger.settling import Settler
 from bytespike_runtime import pg
-from bytespike_runtime.settings import Secret
 from tests.support.ledger import Customer, Rig, ledger, plain_controls, replaced
+from tests.support.served_ledger import ADMIN_TOKEN, INTERNAL_TOKEN, served_routes
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Client:
 
     async def get(self, path: str, key: Key | None = None) -> tuple[int, Any, str]:
         """Status, body and text; without a key as an operator."""
-        headers = {"authorization": "Bearer admin-token"}
+        headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
         if key is not None:
             principal = Principal(
                 request_id="req_of_the_edge",
@@ -63,7 +60,7 @@ class Client:
                 scopes=("inference",),
             )
             headers = {
-                INTERNAL_TOKEN_HEADER: "internal-token",
+                INTERNAL_TOKEN_HEADER: INTERNAL_TOKEN,
                 PRINCIPAL_HEADER: encode_principal(principal),
             }
         async with self.session.get(self.base + path, headers=headers) as response:
@@ -105,18 +102,9 @@ async def client(rig: Rig) -> AsyncIterator[Client]:
         UsageSummaryApi(books=rig.books),
         ReconciliationApi(books=rig.books),
     )
-    dispatcher = Dispatcher(
-        rig.books,
-        [route for api in apis for route in api.routes()],
-        admin_token=Secret("admin-token"),
-        internal_token=Secret("internal-token"),
-    )
-    runner = web.ServerRunner(web.Server(dispatcher.handle))
-    await runner.setup()
-    await web.TCPSite(runner, LOOPBACK, 0).start()
-    async with aiohttp.ClientSession() as session:
-        yield Client(session, f"http://{LOOPBACK}:{runner.addresses[0][1]}")
-    await runner.cleanup()
+    routes = [route for api in apis for route in api.routes()]
+    async with served_routes(rig.books, routes) as (session, base):
+        yield Client(session, base)
 
 
 async def settle(rig: Rig, *events: UsageEvent) -> None:

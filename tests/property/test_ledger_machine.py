@@ -1,7 +1,8 @@
 """Money in any order: the real ledger code, the real scripts, real Postgres and Redis.
 
-Hypothesis admits, renews, finishes, delivers, replays, expires, tops up, kills the ledger between
-its commit and its projection, and wipes Redis, in whatever order it likes, under a simulated clock.
+An organisation with two members and four keys. Hypothesis admits, renews, finishes, delivers,
+replays, expires, tops up, sets and lifts limits of the owners, kills the ledger between its commit
+and its projection, and wipes Redis, in whatever order it likes, under a simulated clock.
 After every step Redis says exactly what the brute-force model says, and nothing is below zero.
 Whenever everything has been delivered, Postgres, Redis and the model agree to the micro-USD, the
 audit is clean, and every request was charged at most once.
@@ -43,10 +44,12 @@ from bytespike_ledger.accounts.orgs import create_org
 from bytespike_ledger.accounts.wallets import adjust, top_up
 from bytespike_ledger.audit import Auditor
 from bytespike_ledger.books import Books
+from bytespike_ledger.carryover import carry_due, carry_limits, key_record
 from bytespike_ledger.mirror import Mirror
 from bytespike_ledger.rebuild import Rebuilder
 from bytespike_ledger.settle import PricedEvent, price_event
 from bytespike_ledger.settling import Settler
+from bytespike_ledger.store.keys import touch_keys
 from bytespike_ledger.store.state import AccountSettled, whole_accounts
 from bytespike_ledger.sweeper import Sweeper
 from bytespike_runtime import pg
@@ -54,12 +57,23 @@ from bytespike_runtime.bus import Bus
 from bytespike_runtime.kv import KvUnavailable, ScriptPipe
 from tests.support.ledger import CATALOGUE, OPERATOR, open_books, plain_controls, prepare_database
 from tests.support.money_model import MoneyModel, Request
+from tests.support.owners import add_member, give_key, set_caps
 
 WIDEST_BUCKET_MS = WINDOWS[-1].bucket_ms
 START_MS = 166_667 * WIDEST_BUCKET_MS  # in January 2027
 FIRST_BALANCE = 900
 #: A token costs ten micro-USD; a few requests run into every one of these.
 CAPS = SpendCaps(quota_uusd=8_000, window_5h_uusd=1_500, window_1d_uusd=2_500, window_7d_uusd=5_000)
+OWNER_CAPS = SpendCaps(
+    quota_uusd=9_000, window_5h_uusd=1_700, window_1d_uusd=2_900, window_7d_uusd=5_500
+)
+#: Every one of these scopes, reported.
+LOOK_CAPS = SpendCaps(
+    quota_uusd=10**9, window_5h_uusd=10**9, window_1d_uusd=10**9, window_7d_uusd=10**9
+)
+#: Ann's two keys, Bob's, and one of the organisation's own.
+WHOSE_KEYS = (0, 0, 1, None)
+WHICH_KEY = st.integers(0, len(WHOSE_KEYS) - 1)
 SLOTS = 4
 TOKENS = st.integers(min_value=1, max_value=60)
 #: Cost as a share of the hold; a little beyond it, since an estimate is an estimate.
@@ -88,7 +102,7 @@ class World:
 
 
 class Money(RuleBasedStateMachine):
-    """One customer; ``world`` is set by the test."""
+    """One organisation; ``world`` is set by the test."""
 
     world: ClassVar[World]
 
@@ -104,25 +118,40 @@ class Money(RuleBasedStateMachine):
         # bucket's edge, which makes it the same example whenever it runs.
         start_ms = (self.world.clock_ms[0] // WIDEST_BUCKET_MS + 1) * WIDEST_BUCKET_MS
         self.world.clock_ms[0] = start_ms
-        self.model = MoneyModel(caps=CAPS, slots=SLOTS, now_ms=start_ms)
         self.overtaken: list[tuple[AccountSettled, list[str]]] = []
-        self.run(self.open_account())
+        owners = self.run(self.open_account())
+        caps = dict.fromkeys(owners, CAPS)
+        self.model = MoneyModel(owners=owners, caps=caps, slots=SLOTS, now_ms=start_ms)
+        self.keys = list(owners)
+        self.owners = sorted(set(self.model.scopes()) - set(owners))
         self.top_up(FIRST_BALANCE)
 
-    async def open_account(self) -> None:
+    async def open_account(self) -> dict[str, tuple[str, ...]]:
+        """All keys with the scopes they count in."""
         await self.world.pipe.command("FLUSHDB")
-        await self.rebuilder().rebuild()
+        await Rebuilder(self.world.books, self.world.mirror, nothing_unsettled, grace_s=0).rebuild()
         org = await create_org(
             self.world.books, OPERATOR, name="model", tier="free", concurrency=SLOTS
         )
-        made = await create_key(
-            self.world.books,
-            self.world.catalogue,
-            org.account_id,
-            custom_key=None,
-            controls=plain_controls(),
-        )
-        self.org, self.account, self.key = org.id, org.account_id, made.row.id
+        self.org, self.account = org.id, org.account_id
+        owners: dict[str, tuple[str, ...]] = {}
+        async with pg.connection(self.world.books.pool) as conn:
+            members = [await add_member(conn, org.account_id, org.id) for _ in range(2)]
+            for whose in WHOSE_KEYS:
+                made = await create_key(
+                    self.world.books,
+                    self.world.catalogue,
+                    org.account_id,
+                    custom_key=None,
+                    controls=plain_controls(),
+                )
+                if whose is None:
+                    owners[made.row.id] = (made.row.id, org.id)
+                else:
+                    await give_key(conn, made.row.id, members[whose])
+                    owners[made.row.id] = (made.row.id, members[whose], org.id)
+        assert await carry_due(self.world.books)
+        return owners
 
     def rebuilder(self) -> Rebuilder:
         async def unsettled() -> int:
@@ -132,24 +161,26 @@ class Money(RuleBasedStateMachine):
 
     # What the edge and the router do.
 
-    @rule(tokens=TOKENS)
-    def admit(self, tokens: int) -> None:
-        self.admit_one(tokens)
+    @rule(which=WHICH_KEY, tokens=TOKENS)
+    def admit(self, which: int, tokens: int) -> None:
+        self.admit_one(self.keys[which], tokens)
 
-    def admit_one(self, tokens: int) -> Request | None:
+    def admit_one(self, key: str, tokens: int) -> Request | None:
         entropy = len(self.model.requests).to_bytes(4, "big") + self.account.encode()[-6:]
         request_id = mint_id("req", self.model.now_ms, entropy)
         args = holds.admit_args(
             request_id,
             tokens * 10,
             concurrency=SLOTS,
-            scopes=[ScopeCaps(self.key, CAPS)],
+            scopes=[ScopeCaps(scope, self.model.caps[scope]) for scope in self.model.held_in(key)],
             now_ms=self.model.now_ms,
         )
         admission = holds.read_admission(self.script("admit", args))
         self.model.expire()
-        assert (admission.refusal is None) == self.model.fits(tokens * 10), admission
-        return self.model.admit(request_id, tokens * 10) if admission.refusal is None else None
+        assert (admission.refusal is None) == self.model.fits(key, tokens * 10), admission
+        if admission.refusal is not None:
+            return None
+        return self.model.admit(request_id, key, tokens * 10)
 
     @precondition(lambda self: self.model.running())
     @rule(data=st.data())
@@ -161,7 +192,7 @@ class Money(RuleBasedStateMachine):
             request.id,
             request.hold,
             admitted_ms=request.admitted_ms,
-            scopes=[self.key],
+            scopes=request.scopes,
             now_ms=self.model.now_ms,
         )
         self.script("renew", args)
@@ -172,10 +203,10 @@ class Money(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, outcome: Outcome, tenths: int) -> None:
         self.finish_one(data.draw(st.sampled_from(self.model.running())), outcome, tenths)
 
-    @rule(tokens=TOKENS, outcome=st.sampled_from(OUTCOMES), tenths=TENTHS)
-    def serve(self, tokens: int, outcome: Outcome, tenths: int) -> None:
+    @rule(which=WHICH_KEY, tokens=TOKENS, outcome=st.sampled_from(OUTCOMES), tenths=TENTHS)
+    def serve(self, which: int, tokens: int, outcome: Outcome, tenths: int) -> None:
         """A whole request at once, as most of them are."""
-        request = self.admit_one(tokens)
+        request = self.admit_one(self.keys[which], tokens)
         if request is not None:
             self.finish_one(request, outcome, tenths)
 
@@ -185,7 +216,7 @@ class Money(RuleBasedStateMachine):
             request.id,
             event.charge_uusd,
             admitted_ms=request.admitted_ms,
-            scopes=[self.key],
+            scopes=request.scopes,
             now_ms=self.model.now_ms,
         )
         self.script("finish", args)
@@ -195,7 +226,7 @@ class Money(RuleBasedStateMachine):
         return UsageEvent(
             request_id=request.id,
             account_id=self.account,
-            key_id=self.key,
+            key_id=request.key,
             org_id=self.org,
             group="default",
             model="m-1",
@@ -285,6 +316,29 @@ class Money(RuleBasedStateMachine):
                 self.run(taking)
         self.model.load()
 
+    @rule(which=st.integers(0, 2), limited=st.sampled_from([True, True, False]))
+    def limit_an_owner(self, which: int, limited: bool) -> None:
+        """A member or the organisation, from now on; what was spent before counts."""
+        owner = self.owners[which]
+        caps = OWNER_CAPS if limited else SpendCaps()
+        self.run(self.change_caps(owner, caps))
+        self.model.load()
+        if limited:
+            self.model.caps[owner] = caps
+        else:
+            self.model.caps.pop(owner, None)
+
+    async def change_caps(self, owner: str, caps: SpendCaps) -> None:
+        async with pg.connection(self.world.books.pool) as conn, conn.transaction():
+            await set_caps(conn, "orgs" if owner == self.org else "members", owner, caps)
+            rows = await touch_keys(conn, self.account)
+        await carry_limits(self.world.books, self.account, rows)
+        for row in rows:
+            limits = {limit.scope: limit.caps for limit in key_record(row).limits}
+            assert limits.get(owner) == (
+                caps if owner in self.model.owners[row.id] and caps != SpendCaps() else None
+            )
+
     @rule()
     def sweep(self) -> None:
         async def sweep() -> None:
@@ -330,7 +384,7 @@ class Money(RuleBasedStateMachine):
             "",
             -1,
             concurrency=SLOTS,
-            scopes=[ScopeCaps(self.key, CAPS)],
+            scopes=[ScopeCaps(scope, LOOK_CAPS) for scope in self.model.scopes()],
             now_ms=self.model.now_ms,
         )
         state = holds.read_admission(self.script("admit", args)).state
@@ -342,11 +396,11 @@ class Money(RuleBasedStateMachine):
         if not self.model.overrun:
             assert state.balance_uusd >= state.pending_uusd - self.model.counted_twice()
             assert state.slots_in_use <= SLOTS
-        (scope,) = state.scopes
-        assert scope.spent_uusd == self.model.redis.spent
-        assert scope.pending_uusd == self.model.pending()
-        for number, window in enumerate(scope.windows, 1):
-            assert (window.settled_uusd, window.pending_uusd) == self.model.window(number)
+        for name, scope in zip(self.model.scopes(), state.scopes, strict=True):
+            assert scope.spent_uusd == self.model.redis.spent.get(name, 0)
+            assert scope.pending_uusd == self.model.pending(name)
+            for number, window in enumerate(scope.windows, 1):
+                assert (window.settled_uusd, window.pending_uusd) == self.model.window(name, number)
 
     @rule()
     def quiesce(self) -> None:
@@ -354,7 +408,7 @@ class Money(RuleBasedStateMachine):
         if self.model.undelivered():
             self.deliver_all(self.model.undelivered())
         assert self.model.balance == self.model.redis.balance
-        assert self.model.balance + sum(a for _, a in self.model.charges) == self.model.top_ups
+        assert self.model.balance + sum(a for _, _, a in self.model.charges) == self.model.top_ups
         assert self.run(self.booked()) == (
             self.model.balance,
             -self.model.top_ups,
@@ -381,8 +435,12 @@ class Money(RuleBasedStateMachine):
         return tuple(row)
 
     def teardown(self) -> None:
-        if hasattr(self, "key"):
+        if hasattr(self, "model"):
             self.quiesce()
+
+
+async def nothing_unsettled() -> int:
+    return 0
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ a ledger dies between its commit and its projection. Admission sees the second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bytespike_contracts.holds import LEASE_MS, WINDOWS
@@ -21,6 +21,9 @@ class Request:
     """One admitted request. ``held`` = Redis has a pending entry for it."""
 
     id: str
+    key: str
+    #: Where it is held: the key, and its owners that had limits when it was admitted.
+    scopes: tuple[str, ...]
     admitted_ms: int
     hold: int
     lease_end_ms: int
@@ -43,21 +46,27 @@ class Projected:
     """Settled state as Redis was last told."""
 
     balance: int = 0
-    spent: int = 0
-    buckets: dict[tuple[int, int], int] = field(default_factory=dict)
+    spent: dict[str, int] = field(default_factory=dict)
+    #: By scope, window and number.
+    buckets: dict[tuple[str, int, int], int] = field(default_factory=dict)
 
 
 @dataclass
 class MoneyModel:
-    """The customer; ``now_ms`` is moved by the test."""
+    """The customer; ``now_ms`` is moved by the test.
 
-    caps: SpendCaps
+    ``owners`` names for each key all scopes its spend counts in, the key first; ``caps`` has those
+    scopes that are limited now.
+    """
+
+    owners: Mapping[str, tuple[str, ...]]
+    caps: dict[str, SpendCaps]
     slots: int
     now_ms: int
     balance: int = 0
     top_ups: int = 0
-    #: (admitted ms, micro-USD) of every charge that moved money.
-    charges: list[tuple[int, int]] = field(default_factory=list)
+    #: (key, admitted ms, micro-USD) of every charge that moved money.
+    charges: list[tuple[str, int, int]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     redis: Projected = field(default_factory=Projected)
     #: Somebody used more than was reserved for him, so for once more may be used than there is.
@@ -85,9 +94,19 @@ class MoneyModel:
         """Open holds."""
         return sum(request.held for request in self.running())
 
-    def pending(self) -> int:
-        """Everything held or waiting to be settled."""
-        return sum(request.pending for request in self.requests)
+    def scopes(self) -> list[str]:
+        """All keys and owners."""
+        return sorted({scope for owners in self.owners.values() for scope in owners})
+
+    def held_in(self, key: str) -> tuple[str, ...]:
+        """The scopes a request of the key is held in now."""
+        return tuple(scope for scope in self.owners[key] if scope in self.caps)
+
+    def pending(self, scope: str | None = None) -> int:
+        """Everything held or waiting to be settled, in the wallet or in a scope."""
+        return sum(
+            request.pending for request in self.requests if scope is None or scope in request.scopes
+        )
 
     def counted_twice(self) -> int:
         """Pending entries of charges that are booked: until their redelivery they may be in the
@@ -95,39 +114,43 @@ class MoneyModel:
         """
         return sum(request.pending for request in self.requests if request.booked)
 
-    def window(self, number: int) -> tuple[int, int]:
-        """Settled and pending spend of window 1..3 as Redis should count it now."""
+    def window(self, scope: str, number: int) -> tuple[int, int]:
+        """Settled and pending spend of window 1..3 of a scope as Redis should count it now."""
         window = WINDOWS[number - 1]
         first = window.first_live_bucket(self.now_ms)
         settled = sum(
             amount
-            for (which, bucket), amount in self.redis.buckets.items()
-            if which == number and bucket >= first
+            for (whose, which, bucket), amount in self.redis.buckets.items()
+            if (whose, which) == (scope, number) and bucket >= first
         )
         pending = sum(
             request.pending
             for request in self.requests
-            if window.bucket(request.admitted_ms) >= first
+            if scope in request.scopes and window.bucket(request.admitted_ms) >= first
         )
         return settled, pending
 
-    def fits(self, amount: int) -> bool:
+    def fits(self, key: str, amount: int) -> bool:
         """Whether admission should take a hold of ``amount``."""
-        windows = zip(
-            (1, 2, 3),
-            (self.caps.window_5h_uusd, self.caps.window_1d_uusd, self.caps.window_7d_uusd),
-            strict=True,
-        )
         return (
             amount <= self.redis.balance - self.pending()
-            and self.redis.spent + self.pending() + amount <= self.caps.quota_uusd
-            and all(sum(self.window(number)) + amount <= cap for number, cap in windows)
+            and all(self._fits_scope(scope, amount) for scope in self.held_in(key))
             and self.slots_in_use() < self.slots
         )
 
-    def admit(self, request_id: str, amount: int) -> Request:
+    def _fits_scope(self, scope: str, amount: int) -> bool:
+        caps = self.caps[scope]
+        windows = (caps.window_5h_uusd, caps.window_1d_uusd, caps.window_7d_uusd)
+        used = self.redis.spent.get(scope, 0) + self.pending(scope)
+        return used + amount <= caps.quota_uusd and all(
+            sum(self.window(scope, number)) + amount <= cap for number, cap in enumerate(windows, 1)
+        )
+
+    def admit(self, request_id: str, key: str, amount: int) -> Request:
         """A hold was taken."""
-        request = Request(request_id, self.now_ms, amount, self.now_ms + LEASE_MS)
+        request = Request(
+            request_id, key, self.held_in(key), self.now_ms, amount, self.now_ms + LEASE_MS
+        )
         self.requests.append(request)
         return request
 
@@ -156,7 +179,7 @@ class MoneyModel:
             covered = min(request.event.charge_uusd, self.balance)
             self.balance -= covered
             if covered:
-                self.charges.append((request.admitted_ms, covered))
+                self.charges.append((request.key, request.admitted_ms, covered))
 
     def deliver(self, batch: Sequence[Request]) -> None:
         """Carried to Redis: holds dropped, and absolute values where the batch counts."""
@@ -166,22 +189,24 @@ class MoneyModel:
         for request in batch:
             if request.event is None or request.event.charge_uusd == 0:
                 continue  # a free request counts nowhere
-            self.redis.spent = self.spent()
-            for number, window in enumerate(WINDOWS, 1):
-                bucket = window.bucket(request.admitted_ms)
-                self.redis.buckets[number, bucket] = self.bucket(number, bucket)
+            self._tell(request.key, request.admitted_ms)
 
     def load(self) -> None:
-        """Everything carried to Redis at once (a rebuild, or a change of the wallet)."""
-        self.redis.balance, self.redis.spent = self.balance, self.spent()
-        for admitted_ms, _ in self.charges:
+        """Everything carried to Redis at once (a rebuild, or a change of the wallet or a limit)."""
+        self.redis.balance = self.balance
+        for key, admitted_ms, _ in self.charges:
+            self._tell(key, admitted_ms)
+
+    def _tell(self, key: str, admitted_ms: int) -> None:
+        for scope in self.owners[key]:
+            self.redis.spent[scope] = self.spent(scope)
             for number, window in enumerate(WINDOWS, 1):
                 bucket = window.bucket(admitted_ms)
-                self.redis.buckets[number, bucket] = self.bucket(number, bucket)
+                self.redis.buckets[scope, number, bucket] = self.bucket(scope, number, bucket)
 
-    def spent(self) -> int:
-        """Everything ever charged."""
-        return sum(amount for _, amount in self.charges)
+    def spent(self, scope: str) -> int:
+        """Everything ever charged to a scope."""
+        return sum(amount for key, _, amount in self.charges if scope in self.owners[key])
 
     def lose_redis(self) -> None:
         """Redis forgot everything."""
@@ -189,7 +214,11 @@ class MoneyModel:
         for request in self.requests:
             request.held = False
 
-    def bucket(self, number: int, bucket: int) -> int:
+    def bucket(self, scope: str, number: int, bucket: int) -> int:
         """Settled spend of one sub-bucket, from scratch."""
         window = WINDOWS[number - 1]
-        return sum(a for at_ms, a in self.charges if window.bucket(at_ms) == bucket)
+        return sum(
+            amount
+            for key, at_ms, amount in self.charges
+            if scope in self.owners[key] and window.bucket(at_ms) == bucket
+        )
