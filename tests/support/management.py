@@ -130,6 +130,11 @@ class Management:
         )
         return [tuple(row) for row in json.loads(str(rows))]
 
+    async def somebody_waits(self) -> bool:
+        """Whether a statement waits for a lock right now."""
+        waiting = "select exists (select from pg_locks where not granted)"
+        return bool(await self.rig.value(waiting))
+
     async def _call(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Told:
         data = b"" if body is None else msgspec.json.encode(body)
         by_edge = {INTERNAL_TOKEN_HEADER: INTERNAL_TOKEN, CLIENT_ADDRESS_HEADER: ADDRESS}
