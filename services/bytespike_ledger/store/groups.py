@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bytespike_ledger.store import Connection
-from bytespike_ledger.store.keys import KeyRow, read_key
+from bytespike_ledger.store.keys import KeyRow, update_key
 
 __all__ = [
     "GrantRow",
@@ -86,13 +86,14 @@ async def disable_group_keys(conn: Connection, account_id: str, group: str) -> l
     now, for the caller to carry to Redis after its commit.
     """
     rows = await conn.fetch(
-        """update api_keys set status = 'disabled', version = version + 1, updated_at = now()
-           where account_id = $1 and routing_group = $2 and status = 'active' returning id""",
+        """select id from api_keys
+           where account_id = $1 and routing_group = $2 and status = 'active'
+           order by id for update""",
         account_id,
         group,
     )
-    found = [await read_key(conn, row["id"]) for row in rows]
-    return [key for key in found if key is not None]
+    changed = [await update_key(conn, row["id"], {"status": "disabled"}) for row in rows]
+    return [key for key in changed if key is not None]
 
 
 async def key_counts(conn: Connection, account_id: str) -> dict[str, int]:
