@@ -218,7 +218,10 @@ async def _serving(rig: Rig, like: LedgerSettings, keys: str | None) -> AsyncIte
         encryption_keys=None if keys is None else Secret(keys),
     )
     stop = asyncio.Event()
-    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+    async with (
+        aiohttp.ClientSession(headers={"content-type": "application/json"}) as session,
+        asyncio.TaskGroup() as group,
+    ):
         group.create_task(amain(settings, stop))
 
         async def ready() -> bool:

@@ -39,6 +39,7 @@ POSTGRES = {
         "balances_equal_entries",
         "charges_equal_settlements",
         "usage_days_equal_settlements",
+        "statements_equal_settlements",
     },
     "delete from entries where account_id <> $1 and amount_uusd = 70": {"transfers_sum_to_zero"},
     "update balances set posted_uusd = 931 where account_id = $1": {

@@ -203,7 +203,7 @@ async def test_entries_are_found_by_each_of_their_sides(api: Management) -> None
     await api.own(acme.keys["owner"], "PATCH", "/org", {"name": "Two"})
     everything = (await api.admin("GET", LOG)).body["items"]
     by_us = [item for item in everything if item["account_id"] == acme.account_id]
-    two, one, member, made = (item["id"] for item in by_us)
+    two, one, _key, member, made = (item["id"] for item in by_us)
     assert [two, one, member, made] == sorted((two, one, member, made), reverse=True)
 
     account, key = f"account={acme.account_id}", acme.keys["owner"]
@@ -228,7 +228,8 @@ async def test_the_log_is_read_page_by_page_newest_first(api: Management) -> Non
         seen += [item["id"] for item in page["items"]]
         cursor = page["next_cursor"]
         await api.admin("PATCH", f"/orgs/{acme.id}", {"name": f"grown {len(seen)}"})
-    assert len(seen) == 5  # the organisation and its four members; what came later is not mixed in
+    # The organisation, its four members and their keys; what came later is not mixed in.
+    assert len(seen) == 9
     assert seen == sorted(seen, reverse=True)
 
 

@@ -214,7 +214,7 @@ async def test_a_courier_that_dies_after_the_fan_out_loses_nothing(
     owner = await office.customer()
     await office.webhook(owner, server.url)
     event_id = await office.happen(owner)
-    assert await fan_out_some(office.books) == 2, "that there is a webhook is an event, too"
+    assert await fan_out_some(office.books) == 3, "its webhook and its key are events, too"
     async with Sender(DEVELOPMENT) as sender:
         await Courier(office.books, sender).step()
     assert server.ids == [event_id]

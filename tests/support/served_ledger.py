@@ -23,6 +23,7 @@ __all__ = ["ADMIN_TOKEN", "INTERNAL_TOKEN", "served_ledger", "served_routes"]
 
 ADMIN_TOKEN = "admin-token-of-the-tests"
 INTERNAL_TOKEN = "internal-token-of-the-tests"
+_JSON = {"content-type": "application/json"}
 
 
 @asynccontextmanager
@@ -61,7 +62,7 @@ async def served_routes(
     await runner.setup()
     try:
         await web.TCPSite(runner, LOOPBACK, 0).start()
-        async with aiohttp.ClientSession() as session:
+        async with aiohttp.ClientSession(headers=_JSON) as session:
             yield session, f"http://{LOOPBACK}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

@@ -125,7 +125,10 @@ async def wallet_client(
         stripe_url=stripe.url,
     )
     stop = asyncio.Event()
-    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+    async with (
+        aiohttp.ClientSession(headers={"content-type": "application/json"}) as session,
+        asyncio.TaskGroup() as group,
+    ):
         group.create_task(amain(settings, stop))
         ops = WalletClient(session, f"http://127.0.0.1:{settings.ops_port}")
 

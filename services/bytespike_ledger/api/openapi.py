@@ -42,7 +42,16 @@ _IDS = {
     "member": "a member (`mem_…`)",
     "user": "a user (`usr_…`)",
     "webhook": "a webhook",
-    "event": "an event",
+    "event": "a parked event",
+    "request": "a request (`req_…`)",
+    "month": "a month in UTC (`2026-11`)",
+    "group": "a routing group of the catalogue",
+    "channel": "a channel of the catalogue",
+    "model": "a model's slug or alias",
+    "operator": "an operator (`op_…`)",
+    "delivery": "a delivery",
+    "notification": "a notification",
+    "provider": "a payment provider (`stripe`)",
 }
 #: Why a status comes, beside that of success; the body is the error envelope.
 _REASONS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -31,7 +32,7 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 def routes() -> list[Route]:
     """The real table; nothing in it is called."""
     return all_routes(
-        cast(Books, None),
+        cast(Books, SimpleNamespace(pool=None)),
         cast(CatalogueWatch, None),
         audit=NOBODY,
         rebuild=NOBODY,
