@@ -14,7 +14,7 @@ import csv
 import io
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import pytest
@@ -32,7 +32,6 @@ from hypothesis.stateful import (
 
 from bytespike_cli.servers import PostgresServer
 from bytespike_contracts import holds
-from bytespike_contracts.catalogue import Catalogue, parse_catalogue
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.holds import ScopeCaps
 from bytespike_contracts.ids import mint_id
@@ -50,17 +49,12 @@ from bytespike_ledger.accounts.wallets import BonusChoice, adjust, top_up
 from bytespike_ledger.audit import Auditor
 from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import carry_due
-from bytespike_ledger.mirror import Mirror
-from bytespike_ledger.projection import Projector
 from bytespike_ledger.rebuild import Rebuilder
 from bytespike_ledger.settle import price_event
-from bytespike_ledger.settling import Settler
 from bytespike_ledger.store import tenant
 from bytespike_ledger.sweeper import Sweeper
 from bytespike_runtime import pg
-from bytespike_runtime.bus import Bus
-from bytespike_runtime.kv import KvUnavailable, ScriptPipe
-from tests.support.ledger import CATALOGUE, OPERATOR, open_books, plain_controls, prepare_database
+from tests.support.ledger import OPERATOR, plain_controls
 from tests.support.wallet_model import (
     ModelHold,
     ModelLine,
@@ -69,8 +63,8 @@ from tests.support.wallet_model import (
     month_of,
     months_after,
 )
+from tests.support.wallet_world import World, open_world
 
-START_MS = 1_800_000_000_000  # in January 2027
 DAY_MS = 86_400_000
 DEBIT_LEASE_MS = 120_000
 MAX_WALLETS = 3
@@ -82,27 +76,6 @@ PAID = st.one_of(
 TIERS = st.sampled_from(["free", "pro", "max"])
 
 T = TypeVar("T")
-
-
-class DyingProjector(Projector):
-    """Takes holds, and is gone when the commit has to be told."""
-
-    async def account(self, *_: Any, **__: Any) -> None:
-        raise KvUnavailable("died")
-
-
-@dataclass
-class World:
-    """Real servers and the ledger's parts, opened once; the clock is the machine's."""
-
-    runner: asyncio.Runner
-    books: Books
-    dying: Books
-    pipe: ScriptPipe
-    mirror: Mirror
-    settler: Settler
-    catalogue: Catalogue
-    clock_ms: list[int] = field(default_factory=lambda: [START_MS])
 
 
 @dataclass
@@ -470,42 +443,7 @@ def world(postgres_server: PostgresServer, redis_url: str) -> Iterator[World]:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         stack = AsyncExitStack()
 
-        async def open_world() -> World:
-            clock_ms = [START_MS]
-
-            def now_ms() -> int:
-                return clock_ms[0]
-
-            await prepare_database(database)
-            bus = Bus("nats://127.0.0.1:1")  # broadcasts are not what is tested here
-            books, pipe = await stack.enter_async_context(
-                open_books(
-                    database,
-                    redis_url.removesuffix("/0") + "/2",
-                    bus,
-                    now_ms=now_ms,
-                    script_clock_ms=now_ms,
-                )
-            )
-            dying = Books(
-                pool=books.pool,
-                projector=DyingProjector(pipe, bus, now_ms=now_ms),
-                prices=books.prices,
-                metrics=books.metrics,
-                now_ms=now_ms,
-            )
-            return World(
-                runner=runner,
-                books=books,
-                dying=dying,
-                pipe=pipe,
-                mirror=Mirror(pipe),
-                settler=Settler(books),
-                catalogue=parse_catalogue(CATALOGUE, {}),
-                clock_ms=clock_ms,
-            )
-
-        yield runner.run(open_world())
+        yield runner.run(open_world(stack, runner, database, redis_url))
         runner.run(stack.aclose())
 
 
