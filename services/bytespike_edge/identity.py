@@ -7,6 +7,8 @@ waits once an address has failed too often, and every failure looks the same.
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_edge.key_cache import KeyCache, KnownKey, invalid_key
 from bytespike_edge.metrics import EdgeMetrics
@@ -58,7 +60,9 @@ class Identifier:
                 raise
             if wait_s:
                 raise self._put_off(wait_s) from None
-            self._failures.failed(address)
+            self._failures.failed(
+                address, sha256(presented.encode(errors="surrogatepass")).digest()
+            )
             self._metrics.auth_refused()
             raise
         return key

@@ -2,16 +2,17 @@
 
 A counter is two numbers, the failures of the running minute and of the one before; the latter
 counts for the part of it that still lies within the last sixty seconds. Nothing is counted while a
-client is over its limit, so the wait it is told is the wait there is.
+client is over its limit, so the wait it is told is the wait there is. A credential that failed from
+there a moment ago and fails again is somebody's broken client and no guess: it counts once.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bytespike_runtime.addresses import client_network
 
@@ -21,6 +22,8 @@ WINDOW_S = 60.0
 #: Networks remembered; a hundred bytes each. Whoever commands more than that is not held by any
 #: limit per address.
 _SIZE = 16_384
+#: Dead keys that one address may go on trying without being taken for a guesser.
+_REMEMBERED = 8
 
 
 @dataclass(slots=True)
@@ -28,6 +31,8 @@ class _Counter:
     window: int
     current: int = 0
     previous: int = 0
+    #: Digests of the credentials that failed last.
+    failed: deque[bytes] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
 
 class FailureLimit:
@@ -62,8 +67,8 @@ class FailureLimit:
         # At that very moment it is exactly at its limit still; a float may say a hair less.
         return math.floor((free_at - elapsed) * WINDOW_S + 1e-6) + 1
 
-    def failed(self, address: str | None) -> None:
-        """Count one failure."""
+    def failed(self, address: str | None, digest: bytes) -> None:
+        """Count the failure of a credential, known by its ``digest``."""
         network, now_s = client_network(address), self._clock()
         counter = self._counters.get(network)
         if counter is None:
@@ -72,7 +77,9 @@ class FailureLimit:
                 self._counters.popitem(last=False)
         self._counters.move_to_end(network)
         _advance(counter, now_s)
-        counter.current += 1
+        if digest not in counter.failed:
+            counter.failed.append(digest)
+            counter.current += 1
 
 
 def _advance(counter: _Counter, now_s: float) -> None:
@@ -83,3 +90,4 @@ def _advance(counter: _Counter, now_s: float) -> None:
     counter.previous = counter.current if window == counter.window + 1 else 0
     counter.current = 0
     counter.window = window
+    counter.failed.clear()

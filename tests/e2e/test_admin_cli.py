@@ -204,3 +204,22 @@ async def test_parked_events_are_listed_and_tried_again(gateway: Gateway, cli: C
     assert (code, "HTTP 409" in err) == (1, True)
     code, _, err = await cli.run("parked", "retry", "0")
     assert (code, "HTTP 404" in err) == (1, True)
+
+
+async def test_money_is_moved_and_a_month_downloaded(gateway: Gateway, cli: Cli) -> None:
+    name = f"cli-{secrets.token_hex(4)}"
+    await cli.json("org", "create", "--name", name, "--tier", "pro")
+    wallet = ("--org", name)
+    paid = await cli.json("wallet", "top-up", *wallet, "--usd", "100", "--bonus", "ladder")
+    back = str(paid["transfer_id"])
+    await cli.json("wallet", "refund", *wallet, back, "--usd", "50", "--reason", "half")
+    await cli.json("wallet", "adjust", *wallet, "--usd=-5", "--reason", "=oops")
+    found = await cli.json("wallet", "transactions", *wallet)
+    assert [row["balance_after_usd"] for row in found["items"]] == [50, 55, 110]
+    month = found["items"][0]["effective_at"][:7]
+    code, out, err = await cli.run("wallet", "statement", *wallet, "--month", month, "--csv")
+    assert (code, err) == (0, "")
+    assert "'=oops,-5.00,50.00" in out
+    assert out.rstrip().endswith("closing_balance,,,,50.00")
+    payments = await cli.json("payment", "list", "--status", "succeeded")
+    assert paid["payment_id"] in [row["id"] for row in payments["items"]]

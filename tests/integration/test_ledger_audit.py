@@ -89,6 +89,19 @@ POSTGRES = {
         "buckets_equal_usage",
         "redis_equals_postgres",
     },
+    "update transfers set balance_after_uusd = 999 where account_id = $1 and kind = 'topup'": {
+        "balances_after_equal_entries"
+    },
+    "update payments set amount_uusd = 999 where account_id = $1": {"payments_equal_transfers"},
+    "update payments set refunded_uusd = 1 where account_id = $1": {"payments_equal_transfers"},
+    "update payments set shortfall_uusd = 1 where account_id = $1": {"payments_equal_transfers"},
+    "update transfers set kind = 'refund', refers_to = id"
+    " where account_id = $1 and kind = 'topup'": {
+        "payments_equal_transfers",
+        "refunds_fit_their_top_ups",
+    },
+    "insert into usage_days select account_id, 0, 'key', 'm-1', 1, 0, 0, 0, 0, 0, 0, 5, 5, 0, 0, 0,"
+    " 0 from balances where account_id = $1": {"statements_equal_settlements"},
 }
 
 

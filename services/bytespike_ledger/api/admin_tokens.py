@@ -53,7 +53,7 @@ class AdminTokens:
         if wait_s:
             raise self._put_off(wait_s)
         if authorization:  # a credential left out is not a guess
-            self._failures.failed(address)
+            self._failures.failed(address, digest)
         self._books.metrics.auth_failures.labels("refused").inc()
         raise GatewayError(
             ErrorCode.INVALID_API_KEY,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,10 +22,18 @@ class Clock:
         return self.now_s
 
 
+_guesses = itertools.count()
+
+
+def guess() -> bytes:
+    """The digest of a credential nobody has tried before."""
+    return next(_guesses).to_bytes(32, "big")
+
+
 def fail(limit: FailureLimit, address: str, times: int) -> None:
     for _ in range(times):
         assert limit.wait_s(address) == 0
-        limit.failed(address)
+        limit.failed(address, guess())
 
 
 def test_the_failures_of_a_minute_are_free_and_then_the_address_waits() -> None:
@@ -43,6 +53,17 @@ def test_the_wait_it_tells_is_the_wait_there_is() -> None:
     assert limit.wait_s("10.0.0.1") > 0
     clock.now_s += 1.6
     assert limit.wait_s("10.0.0.1") == 0
+
+
+def test_a_client_that_goes_on_with_a_dead_key_is_no_guesser() -> None:
+    clock = Clock()
+    limit = FailureLimit(3, clock=clock)
+    for _ in range(100):
+        for key in (b"dead", b"gone"):
+            limit.failed("10.0.0.1", key)
+    assert limit.wait_s("10.0.0.1") == 0
+    limit.failed("10.0.0.1", guess())
+    assert limit.wait_s("10.0.0.1") > 0
 
 
 def test_two_quiet_minutes_forget_everything() -> None:
@@ -70,7 +91,7 @@ def test_however_they_come_hardly_more_than_the_limit_pass_in_any_minute(
         if wait_s:
             assert 1 <= wait_s <= 2 * WINDOW_S
             continue
-        limit.failed("a")
+        limit.failed("a", guess())
         failed_at.append(clock.now_s)
     for end in failed_at:
         # Two counters see a minute blurred: never more than the running window and the one before.
@@ -84,10 +105,10 @@ def test_waiting_as_told_is_enough(per_minute: int, offset_s: float, earlier: in
     clock = Clock(6_000.0)
     limit = FailureLimit(per_minute, clock=clock)
     for _ in range(min(earlier, per_minute)):
-        limit.failed("a")
+        limit.failed("a", guess())
     clock.now_s += WINDOW_S + offset_s
     while not limit.wait_s("a"):
-        limit.failed("a")
+        limit.failed("a", guess())
     clock.now_s += limit.wait_s("a")
     assert limit.wait_s("a") == 0
 
@@ -95,7 +116,7 @@ def test_waiting_as_told_is_enough(per_minute: int, offset_s: float, earlier: in
 def test_the_longest_forgotten_make_room() -> None:
     limit = FailureLimit(1, size=3, clock=Clock())
     for number in range(5):
-        limit.failed(f"10.0.0.{number}")
+        limit.failed(f"10.0.0.{number}", guess())
     assert len(limit) == 3
     assert limit.wait_s("10.0.0.0") == 0
     assert limit.wait_s("10.0.0.4") > 0
