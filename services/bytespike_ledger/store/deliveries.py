@@ -125,24 +125,27 @@ async def claim_deliveries(
                    order by next_attempt_at limit $4
                ) as head
            ), ranked as (
-               select id, next_attempt_at,
+               select id, account_id, next_attempt_at,
                       row_number() over (partition by account_id order by next_attempt_at, id)
                           as of_account
                from heads
-           ), picked as (
-               select deliveries.id
-               from webhook_deliveries as deliveries join ranked on ranked.id = deliveries.id
+           ), chosen as (
+               select ranked.id from ranked
                left join unnest($7::text[], $8::integer[]) as busy (account_id, number)
-                   on busy.account_id = deliveries.account_id
-               where of_account + coalesce(busy.number, 0) <= $5 and deliveries.status = 'pending'
-                 and (deliveries.leased_until is null or deliveries.leased_until <= $1)
-               order by ranked.next_attempt_at limit $3
-               for update of deliveries skip locked
+                   on busy.account_id = ranked.account_id
+               where of_account + coalesce(busy.number, 0) <= $5
+               order by next_attempt_at limit $3
+           ), picked as (
+               -- An array, so that the rows are looked up by their key whatever the planner guesses.
+               select id, webhook_id from webhook_deliveries
+               where id = any(array(select id from chosen)) and status = 'pending'
+                 and (leased_until is null or leased_until <= $1)
+               for update skip locked
            )
            update webhook_deliveries as deliveries
            set leased_until = $2
            from picked, webhooks
-           where deliveries.id = picked.id and webhooks.id = deliveries.webhook_id
+           where deliveries.id = picked.id and webhooks.id = picked.webhook_id
            returning deliveries.id, deliveries.account_id, deliveries.webhook_id,
                      deliveries.event_id, deliveries.event_type, deliveries.payload,
                      deliveries.attempt, deliveries.leased_until, deliveries.created_at,
