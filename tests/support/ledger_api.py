@@ -73,6 +73,8 @@ class LedgerApi:
         self, method: str, path: str, body: object, headers: dict[str, str]
     ) -> LedgerAnswer:
         data = b"" if body is None else msgspec.json.encode(body)
+        if body is not None:
+            headers = {**headers, "content-type": "application/json"}
         async with self.session.request(
             method, self.base + path, data=data, headers=headers
         ) as response:
