@@ -307,7 +307,11 @@ async def busy(
         tmp_path_factory.mktemp("busy"),
         catalogue=mounted.path,
         edges=EDGES,
-        environment={"REFUSED_VENDOR_SECRET": "sk-sim-bad"},
+        environment={
+            "REFUSED_VENDOR_SECRET": "sk-sim-bad",
+            # All callers share one address here, and half of them are refused on purpose.
+            "BYTESPIKE_EDGE_AUTH_FAILURES_PER_MINUTE": "1000000",
+        },
     ) as gateway:
         yield gateway
 
@@ -374,9 +378,6 @@ def switch(channel: str, state: str) -> Callable[[Gateway, Customer], Awaitable[
     return change
 
 
-ROTATION = Scenario(change=rotate, verdict=refused(401))
-ORG_PAUSE = Scenario(change=pause_org, verdict=refused(401))
-
 SCENARIOS: Mapping[str, Scenario] = {
     "key disabled": Scenario(change=disable, verdict=refused(401)),
     "key deleted": Scenario(change=delete, verdict=refused(401)),
@@ -387,6 +388,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "key moved to another group": Scenario(
         change=update(group="half-price"), verdict=charged(1_000_000, 500_000)
     ),
+    "key rotated": Scenario(change=rotate, verdict=refused(401)),
+    "organisation paused": Scenario(change=pause_org, verdict=refused(401)),
     "group taken away": Scenario(change=revoke_group, verdict=refused(401), group=EXCLUSIVE),
     "channel switched off": Scenario(
         change=switch("fails", "disabled"), verdict=only_paid(refused(503)), model="sim-fails"

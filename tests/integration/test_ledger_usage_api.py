@@ -315,7 +315,7 @@ async def test_reconciliation_is_the_same_as_json_and_as_csv(
     client: Client, rig: Rig, office: Office
 ) -> None:
     _, body, _ = await client.get("/api/v1/admin/reconciliation")
-    _, _, text = await client.get("/api/v1/admin/reconciliation?format=csv")
+    _, _, text = await client.get("/api/v1/admin/reconciliation.csv")
     lines = list(csv.DictReader(io.StringIO(text)))
     assert [{k: str(v) for k, v in item.items()} for item in body["items"]] == lines
     revenue = await rig.value("select sum(charge_uusd)::bigint from usage")

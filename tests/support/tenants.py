@@ -20,7 +20,7 @@ from bytespike_contracts.ids import mint_id
 from bytespike_ledger.accounts.actors import Role
 from bytespike_ledger.api.schema_words import Schemas
 from bytespike_ledger.books import wall_clock_ms
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, eventually
 
 __all__ = [
     "PATH_IDS",
@@ -264,6 +264,7 @@ PATH_IDS: Mapping[str, Callable[[Tenant], Awaitable[str]]] = {
     "key": _a_key,
     "member": _a_member,
     "model": _always("claude-sonnet-4-6"),
+    "month": _always("2026-01"),
     "notification": _a_notification,
     "operator": _always("op_nobody"),
     "org": _its_org,
@@ -293,7 +294,18 @@ async def fill_path(operation: Operation, tenant: Tenant) -> str:
 
 
 async def fingerprint(tenant: Tenant) -> dict[str, str]:
-    """A digest of each table's rows of the account: equal twice = nothing changed in between."""
+    """A digest of each table's rows of the account: equal twice = nothing changed in between.
+
+    Waits for the courier, which makes notifications of what has happened before.
+    """
+
+    async def all_told() -> bool:
+        rows = await tenant.gateway.rows(
+            "select from account_events where account_id = $1 and due", tenant.account_id
+        )
+        return not rows
+
+    await eventually(all_told)
     tables = await tenant.gateway.rows(
         """select c.table_name as name from information_schema.columns c
            join pg_class t on t.relname = c.table_name and not t.relispartition

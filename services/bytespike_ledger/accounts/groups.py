@@ -12,6 +12,7 @@ from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_ledger.accounts.actors import Operator
 from bytespike_ledger.accounts.audit_log import Action, record
 from bytespike_ledger.accounts.events import EventType, emit
+from bytespike_ledger.accounts.key_rules import announced
 from bytespike_ledger.accounts.orgs import find_account
 from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import carry_keys
@@ -109,7 +110,7 @@ async def revoke_group(
                 books,
                 account_id,
                 EventType.KEY_REVOKE,
-                {"key_id": key.id, "name": key.name, "hint": key.hint, "status": key.status},
+                announced(key),
                 member_id=key.member_id,
             )
         await record(

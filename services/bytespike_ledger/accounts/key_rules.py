@@ -1,12 +1,10 @@
-"""What a key may be: its secret, networks and group; and who may lay hands on whose key."""
+"""What a key may be: its secret and networks; and who may lay hands on whose key."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 from typing import NoReturn
 
-from bytespike_contracts.catalogue import Catalogue
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.ids import key_is_well_formed
 from bytespike_ledger.accounts.actors import Actor, Operator, Permission, Role
@@ -15,8 +13,8 @@ from bytespike_ledger.store import keys as store
 from bytespike_ledger.store.keys import KeyRow
 
 __all__ = [
+    "announced",
     "check_custom_key",
-    "check_group",
     "check_rank",
     "find_visible",
     "find_writable",
@@ -64,24 +62,6 @@ def check_custom_key(custom_key: str | None) -> None:
         )
 
 
-async def check_group(
-    conn: Connection, catalogue: Catalogue, account_id: str, controls: Mapping[str, object]
-) -> None:
-    """Raises ``GatewayError``: 400 no such group, 403 it is neither public nor granted."""
-    group_id = controls.get("routing_group")
-    if group_id is None:
-        return
-    group = catalogue.groups.get(str(group_id))
-    if group is None:
-        raise GatewayError(ErrorCode.INVALID_REQUEST, f"no group {group_id!r}", param="group")
-    if not group.public and not await store.group_granted(conn, account_id, group.id):
-        raise GatewayError(
-            ErrorCode.PERMISSION_DENIED,
-            f"the group {group.id!r} is not open to this account",
-            param="group",
-        )
-
-
 def check_rank(who: Actor | Operator, member_role: str | None, scopes: object) -> None:
     """Raises ``GatewayError`` 403 if the secret of such a key would let a customer do more than
     their own role does. Keys that cannot manage act in nobody's role; keys of no member act as the
@@ -95,6 +75,18 @@ def check_rank(who: Actor | Operator, member_role: str | None, scopes: object) -
             ErrorCode.PERMISSION_DENIED,
             f"a key with the scope manage would act as {role}, which is above {who.role}",
         )
+
+
+def announced(row: KeyRow) -> dict[str, object]:
+    """What an event tells of a key; never its secret."""
+    return {
+        "key_id": row.id,
+        "name": row.name,
+        "hint": row.hint,
+        "group": row.routing_group,
+        "status": row.status,
+        "member_id": row.member_id,
+    }
 
 
 def own_only(who: Actor | Operator) -> tuple[str | None] | None:

@@ -21,9 +21,10 @@ from bytespike_contracts.ids import key_hash, key_hint, mint_key
 from bytespike_ledger.accounts.actors import Actor, Operator, Permission
 from bytespike_ledger.accounts.audit_log import Action, record
 from bytespike_ledger.accounts.events import EventType, emit
+from bytespike_ledger.accounts.groups import require_group
 from bytespike_ledger.accounts.key_rules import (
+    announced,
     check_custom_key,
-    check_group,
     check_rank,
     find_visible,
     find_writable,
@@ -120,7 +121,7 @@ async def create_key(
             account = await account_store.read_account(conn, account_id)
             if account is None:
                 raise GatewayError(ErrorCode.NOT_FOUND, f"no account {account_id!r}")
-            await check_group(conn, catalogue, account_id, controls)
+            await require_group(conn, catalogue, account_id, str(controls["routing_group"]))
             owner = await _new_owner(conn, who, account_id, member_id, controls)
             values = {
                 "id": books.mint("key"),
@@ -150,12 +151,16 @@ async def change_key(
 ) -> KeyRow:
     """Apply column changes (``status`` among them; "deleted" is for good).
 
-    Raises ``GatewayError``: 404 no such key, 400 unknown group, 403 not the caller's to give.
+    Raises ``GatewayError``: 404 no such key, 400 no such group for this account, 403 not the
+    caller's to give.
     """
     async with _working(books, who) as conn:
         before = await find_writable(conn, who, key_id)
-        if changes.get("routing_group") != before.routing_group:
-            await check_group(conn, catalogue, before.account_id, changes)
+        group = str(changes.get("routing_group", before.routing_group))
+        # A key that was disabled because its group was taken away must not come back by itself.
+        comes_back = before.status != "active" and changes.get("status") == "active"
+        if comes_back or group != before.routing_group:
+            await require_group(conn, catalogue, before.account_id, group)
         check_rank(who, before.member_role, changes.get("scopes"))
         row = await store.update_key(conn, key_id, changes)
         if row is None:
@@ -276,7 +281,7 @@ async def _insert(
             books,
             row.account_id,
             EventType.ORG_KEY_CREATE,
-            _announced(row),
+            announced(row),
             member_id=row.member_id,
         )
     return row
@@ -373,24 +378,13 @@ async def _tell_revoked(books: Books, conn: Connection, who: Actor | Operator, r
         kind = EventType.ORG_KEY_REVOKE
     else:
         return  # an individual who revokes a key of their own need not be told
-    await emit(conn, books, row.account_id, kind, _announced(row), member_id=row.member_id)
+    await emit(conn, books, row.account_id, kind, announced(row), member_id=row.member_id)
 
 
 def _recorded(row: KeyRow) -> dict[str, object]:
     return {
         **{name: getattr(row, name) for name in _RECORDED},
         **{name: getattr(row.caps, name) for name in _CAPS},
-    }
-
-
-def _announced(row: KeyRow) -> dict[str, object]:
-    return {
-        "key_id": row.id,
-        "name": row.name,
-        "hint": row.hint,
-        "group": row.routing_group,
-        "status": row.status,
-        "member_id": row.member_id,
     }
 
 

@@ -59,6 +59,7 @@ class PricingApi:
                 access=Access.PUBLIC,
                 query=PricingQuery,
                 reply=list[ModelPrice],
+                also=(404,),
             ),
             Route(
                 method="GET",

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -36,7 +36,6 @@ class ReconciliationQuery(Request, frozen=True, kw_only=True):
     since_day: date | None = None
     until_day: date | None = None
     channel: Annotated[str, Meta(max_length=100)] | None = None
-    format: Literal["json", "csv"] = "json"
 
 
 class ReconciliationLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,26 +96,40 @@ class ReconciliationApi:
                 access=Access.OPERATOR,
                 query=ReconciliationQuery,
                 reply=Reconciliation,
-            )
+            ),
+            Route(
+                method="GET",
+                path="/api/v1/admin/reconciliation.csv",
+                handler=self.reconcile_csv,
+                summary="The same lines as CSV",
+                tag="usage",
+                access=Access.OPERATOR,
+                query=ReconciliationQuery,
+                content_type="text/csv; charset=utf-8",
+            ),
         ]
 
-    async def reconcile(self, call: Call) -> Reply:
+    async def reconcile_csv(self, call: Call) -> Reply:
         asked: ReconciliationQuery = call.query
-        since, until = self._days(asked)
+        found = await self._lines(asked, *self._days(asked))
+        disposition = 'attachment; filename="reconciliation.csv"'
+        return Reply(_as_csv(found), headers={"content-disposition": disposition})
+
+    async def _lines(
+        self, asked: ReconciliationQuery, since: date, until: date
+    ) -> list[ChannelDay]:
         found: list[ChannelDay] = []
         async with connection(self.books.pool) as conn:
             for number in range((until - since).days):
                 found += await reconcile_day(
                     conn, since + timedelta(days=number), channel=asked.channel
                 )
-        if asked.format == "csv":
-            return Reply(
-                _as_csv(found),
-                headers={
-                    "content-type": "text/csv; charset=utf-8",
-                    "content-disposition": 'attachment; filename="reconciliation.csv"',
-                },
-            )
+        return found
+
+    async def reconcile(self, call: Call) -> Reply:
+        asked: ReconciliationQuery = call.query
+        since, until = self._days(asked)
+        found = await self._lines(asked, since, until)
         cost = sum(line.cost_uusd for line in found)
         revenue = sum(line.revenue_uusd for line in found)
         return Reply(

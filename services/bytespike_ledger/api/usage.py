@@ -153,6 +153,7 @@ class UsageApi:
                 access=Permission.READ_SELF,
                 query=AccountUsageQuery,
                 reply=UsagePage,
+                also=(404,),
             ),
             Route(
                 method="GET",

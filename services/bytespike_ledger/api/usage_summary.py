@@ -106,6 +106,7 @@ class UsageSummaryApi:
                 access=Permission.READ_SELF,
                 query=UsageSummaryQuery,
                 reply=UsageSummary,
+                also=(404,),
             ),
             Route(
                 method="GET",

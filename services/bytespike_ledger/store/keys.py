@@ -18,7 +18,6 @@ __all__ = [
     "KeyRow",
     "bury_secrets",
     "end_overlaps",
-    "group_granted",
     "insert_key",
     "keys_after",
     "keys_due",
@@ -271,16 +270,6 @@ async def read_member_role(conn: Connection, account_id: str, member_id: str) ->
         account_id,
     )
     return role
-
-
-async def group_granted(conn: Connection, account_id: str, group: str) -> bool:
-    """Whether the account may use a group that is not everybody's."""
-    granted: bool = await conn.fetchval(
-        "select exists (select from group_grants where account_id = $1 and routing_group = $2)",
-        account_id,
-        group,
-    )
-    return granted
 
 
 async def end_overlaps(conn: Connection, *, now_ms: int, limit: int) -> None:
