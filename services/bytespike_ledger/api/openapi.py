@@ -43,15 +43,15 @@ _IDS = {
     "user": "a user (`usr_…`)",
     "webhook": "a webhook",
     "event": "a parked event",
-    "request": "a request (`req_…`)",
-    "month": "a month in UTC (`2026-11`)",
-    "group": "a routing group of the catalogue",
     "channel": "a channel of the catalogue",
-    "model": "a model's slug or alias",
-    "operator": "an operator (`op_…`)",
-    "delivery": "a delivery",
+    "delivery": "a delivery of the webhook",
+    "group": "a routing group of the catalogue",
+    "model": "a model of the catalogue, under any of its names",
+    "month": "a month in UTC, such as `2026-01`",
     "notification": "a notification",
-    "provider": "a payment provider (`stripe`)",
+    "operator": "an operator (`op_…`)",
+    "provider": "a payment provider, such as `stripe`",
+    "request": "a request (`req_…`)",
 }
 #: Why a status comes, beside that of success; the body is the error envelope.
 _REASONS = {
@@ -78,7 +78,7 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "required": False,
     "description": "The same key again with the same body repeats the answer and changes nothing",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "schema": {"type": "string", "pattern": "^[ -~]{1,200}$"},
 }
 
 

@@ -136,7 +136,7 @@ async def claim_deliveries(
                where of_account + coalesce(busy.number, 0) <= $5
                order by next_attempt_at limit $3
            ), picked as (
-               -- An array, so that the rows are looked up by their key whatever the planner guesses.
+               -- An array, so that rows are looked up by key whatever the planner guesses.
                select id, webhook_id from webhook_deliveries
                where id = any(array(select id from chosen)) and status = 'pending'
                  and (leased_until is null or leased_until <= $1)
