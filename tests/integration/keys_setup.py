@@ -60,7 +60,7 @@ class Person:
     """Somebody with a key that manages (or not) in an organisation."""
 
     office: Office
-    org_id: str
+    org_id: str | None
     account_id: str
     member_id: str | None
     key_id: str

@@ -11,7 +11,9 @@ import pytest
 from bytespike_cli.servers import PostgresServer
 from bytespike_contracts.ids import key_is_well_formed
 from bytespike_contracts.key_uses import KEY_USES
-from tests.integration.keys_setup import Office, running_office
+from bytespike_ledger.store import connection
+from bytespike_ledger.store.accounts import insert_account
+from tests.integration.keys_setup import Office, Person, running_office
 from tests.support.eventually import eventually
 
 
@@ -305,6 +307,30 @@ async def test_everything_is_on_the_record_and_secrets_are_not(office: Office) -
     for secret in (made["key"], rotated["key"]):
         assert secret not in str(log) + str(events)
     assert not await office.rows("select from sealed_secrets where owner_id = $1", made["id"])
+
+
+async def test_an_individual_has_no_organisation_to_tell(office: Office) -> None:
+    account_id = f"acct_{secrets.token_hex(8)}"
+    async with connection(office.rig.books.pool) as conn:
+        await insert_account(conn, account_id, tier="pro", concurrency=25)
+        await conn.execute(
+            "insert into users (id, email, name, account_id) values ($1, $2, 'I', $3)",
+            f"user_{account_id}",
+            f"{account_id}@example.com",
+            account_id,
+        )
+    path = f"/api/v1/admin/accounts/{account_id}/keys"
+    own = (await office.call("POST", path, {"name": "own", "scopes": ["manage"]})).body
+    person = Person(
+        office=office, org_id=None, account_id=account_id, member_id=None, key_id=own["id"]
+    )
+    made = await person.make()
+    assert (made["org_id"], made["member_id"]) == (None, None)
+    await person.call("POST", f"/{made['id']}/rotate")
+    await person.call("DELETE", f"/{made['id']}")
+    await office.call("DELETE", f"/api/v1/admin/keys/{own['id']}")
+    events = await office.rows("select type from account_events where account_id = $1", account_id)
+    assert [row["type"] for row in events] == ["admin.api_key.revoke"]
 
 
 async def test_what_fails_leaves_no_trace(office: Office) -> None:
