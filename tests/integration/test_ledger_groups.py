@@ -416,7 +416,7 @@ async def test_a_tenant_sees_no_other_account(rig: Rig) -> None:
             other.key_id,
         )
     async with tenant(rig.books.pool, customer.account_id) as conn:
-        assert await me.read_user(conn, f"user_{other.key_id}") is None
+        assert await me.read_user(conn, f"user_{other.key_id}", None) is None
         assert await me.read_org_of(conn, other.account_id) is None
         assert await me.spent_by(conn, other.key_id) == {}
         assert await me.read_money(conn, other.account_id) == me.MoneyRow(0, 0, 0, False)

@@ -333,6 +333,7 @@ async def test_who_is_told_what(api: Management) -> None:
     others = [(kind, about) for kind, about, _ in told if about != member]
     assert others == [
         ("admin.org.member.add", acme.members["owner"]),
+        ("org.api_key.create", acme.members["owner"]),
         ("org.settings.update", None),
     ]
     assert told[-1][2] == {"org_id": acme.id, "quota": "7.00"}

@@ -24,6 +24,7 @@ from bytespike_contracts.settlement import Outcome, charge
 from bytespike_contracts.subjects import usage_subject
 from bytespike_contracts.usage import Attempt, UsageEvent, encode_batch
 from bytespike_ledger.accounts.actors import ROOT, Operator
+from bytespike_ledger.accounts.key_rules import NEW_KEY
 from bytespike_ledger.accounts.keys import create_key
 from bytespike_ledger.accounts.orgs import create_org
 from bytespike_ledger.accounts.wallets import top_up
@@ -212,18 +213,7 @@ class Rig:
 
 def plain_controls() -> dict[str, object]:
     """Columns of a key without limits in the default group."""
-    return {
-        "name": "key",
-        "scopes": ["inference"],
-        "routing_group": "default",
-        "quota_uusd": 0,
-        "window_5h_uusd": 0,
-        "window_1d_uusd": 0,
-        "window_7d_uusd": 0,
-        "ip_allow": [],
-        "ip_deny": [],
-        "expires_ms": None,
-    }
+    return {**NEW_KEY, "name": "key"}
 
 
 async def prepare_database(postgres_url: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bytespike_contracts.catalogue import Catalogue
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_ledger.accounts.actors import Operator, Role
+from bytespike_ledger.accounts.key_rules import NEW_KEY
 from bytespike_ledger.accounts.keys import create_key
 from bytespike_ledger.accounts.members import add_member
 from bytespike_ledger.accounts.orgs import create_org
@@ -55,22 +56,12 @@ async def bootstrap(
         if key is not None:
             return Bootstrapped(org=org, owner=owner, key=key, secret=None)
         made = await create_key(
-            books, catalogue, org.account_id, custom_key=None, controls=_controls(owner)
+            books,
+            catalogue,
+            org.account_id,
+            custom_key=None,
+            controls={**NEW_KEY, "name": "bootstrap", "scopes": ["manage"]},
+            who=who,
+            member_id=owner.id,
         )
     return Bootstrapped(org=org, owner=owner, key=made.row, secret=made.secret)
-
-
-def _controls(owner: MemberRow) -> dict[str, object]:
-    return {
-        "member_id": owner.id,
-        "name": "bootstrap",
-        "scopes": ["manage"],
-        "routing_group": "default",
-        "quota_uusd": 0,
-        "window_5h_uusd": 0,
-        "window_1d_uusd": 0,
-        "window_7d_uusd": 0,
-        "ip_allow": [],
-        "ip_deny": [],
-        "expires_ms": None,
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import NoReturn
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
@@ -13,6 +14,7 @@ from bytespike_ledger.store import keys as store
 from bytespike_ledger.store.keys import KeyRow
 
 __all__ = [
+    "NEW_KEY",
     "announced",
     "check_custom_key",
     "check_rank",
@@ -21,6 +23,19 @@ __all__ = [
     "normalise_networks",
     "own_only",
 ]
+
+#: Columns of a key as it is made when nothing else is said.
+NEW_KEY: Mapping[str, object] = {
+    "scopes": ["inference"],
+    "routing_group": "default",
+    "quota_uusd": 0,
+    "window_5h_uusd": 0,
+    "window_1d_uusd": 0,
+    "window_7d_uusd": 0,
+    "ip_allow": [],
+    "ip_deny": [],
+    "expires_ms": None,
+}
 
 #: A list of networks travels with the key record into every edge; this many is a firewall's job.
 _MAX_NETWORKS = 100

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -18,6 +17,7 @@ from msgspec import UNSET, UnsetType
 from bytespike_contracts.catalogue import Catalogue
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.ids import key_hash, key_hint, mint_key
+from bytespike_ledger.accounts.acting import acting
 from bytespike_ledger.accounts.actors import Actor, Operator, Permission
 from bytespike_ledger.accounts.audit_log import Action, record
 from bytespike_ledger.accounts.events import EventType, emit
@@ -33,7 +33,7 @@ from bytespike_ledger.accounts.key_rules import (
 from bytespike_ledger.accounts.key_secrets import keep_secret, kept_secret
 from bytespike_ledger.books import Books
 from bytespike_ledger.carryover import carry_key
-from bytespike_ledger.store import Connection, connection, tenant
+from bytespike_ledger.store import Connection
 from bytespike_ledger.store import accounts as account_store
 from bytespike_ledger.store import keys as store
 from bytespike_ledger.store import secrets as secret_store
@@ -114,7 +114,7 @@ async def create_key(
     check_custom_key(custom_key)
     secret = custom_key or mint_key(secrets.token_bytes(64))
     try:
-        async with _working(books, who) as conn:
+        async with acting(books, who) as conn:
             made = None if once is None else await _made_before(books, conn, who, account_id, once)
             if made is not None:
                 return made
@@ -154,7 +154,7 @@ async def change_key(
     Raises ``GatewayError``: 404 no such key, 400 no such group for this account, 403 not the
     caller's to give.
     """
-    async with _working(books, who) as conn:
+    async with acting(books, who) as conn:
         before = await find_writable(conn, who, key_id)
         group = str(changes.get("routing_group", before.routing_group))
         # A key that was disabled because its group was taken away must not come back by itself.
@@ -184,7 +184,7 @@ async def rotate_key(
     was still running ends. Raises ``GatewayError``: 404, 403.
     """
     secret = mint_key(secrets.token_bytes(64))
-    async with _working(books, who) as conn:
+    async with acting(books, who) as conn:
         before = await find_writable(conn, who, key_id)
         check_rank(who, before.member_role, before.scopes)
         # Not worth it for a key that is refused anyway; and it must not outlive the next enabling.
@@ -208,7 +208,7 @@ async def reveal_key(
     books: Books, key_id: str, *, who: Actor | Operator = ITSELF
 ) -> tuple[KeyRow, str]:
     """A key and its secret. Raises ``GatewayError``: 404, 403, 409 it cannot be read here."""
-    async with _working(books, who) as conn:
+    async with acting(books, who) as conn:
         row = await find_writable(conn, who, key_id)
         check_rank(who, row.member_role, row.scopes)
         secret = await kept_secret(books, conn, row)
@@ -218,7 +218,7 @@ async def reveal_key(
 
 async def find_key(books: Books, key_id: str, *, who: Actor | Operator = ITSELF) -> KeyRow:
     """One key that is not deleted; 404 if there is none that the caller may see."""
-    async with _working(books, who) as conn:
+    async with acting(books, who) as conn:
         return await find_visible(conn, who, key_id)
 
 
@@ -238,21 +238,10 @@ async def list_keys(
     filters = KeyFilter(
         status=filters.status, group=filters.group, search=filters.search, of_member=own_only(who)
     )
-    async with _working(books, who) as conn:
+    async with acting(books, who) as conn:
         if await account_store.read_account(conn, account_id) is None:
             raise GatewayError(ErrorCode.NOT_FOUND, f"no account {account_id!r}")
         return await store.list_keys(conn, account_id, after=after, limit=limit, narrowed=filters)
-
-
-@asynccontextmanager
-async def _working(books: Books, who: Actor | Operator) -> AsyncIterator[Connection]:
-    """The transaction that is the caller's: a customer's sees one account only."""
-    if isinstance(who, Actor):
-        async with tenant(books.pool, who.account_id) as conn:
-            yield conn
-    else:
-        async with connection(books.pool) as conn, conn.transaction():
-            yield conn
 
 
 async def _insert(
@@ -340,7 +329,7 @@ async def _twin(
 ) -> NewKey:
     """A unique value was taken: by the same creation at the same time, or by another key."""
     if once is not None:
-        async with _working(books, who) as conn:
+        async with acting(books, who) as conn:
             made = await _made_before(books, conn, who, account_id, once)
         if made is not None:
             return made

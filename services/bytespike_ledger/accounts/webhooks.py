@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -13,6 +13,7 @@ from yarl import URL
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_contracts.webhooks import check_secret, mint_secret
+from bytespike_ledger.accounts.acting import acting
 from bytespike_ledger.accounts.actors import Actor, Operator, Role
 from bytespike_ledger.accounts.audit_log import Action, record
 from bytespike_ledger.accounts.events import EventType, emit
@@ -21,7 +22,7 @@ from bytespike_ledger.books import Books
 from bytespike_ledger.courier.guard import UrlRefused
 from bytespike_ledger.courier.payloads import render
 from bytespike_ledger.sealing import Purpose
-from bytespike_ledger.store import Connection, connection, tenant
+from bytespike_ledger.store import Connection
 from bytespike_ledger.store import deliveries as log
 from bytespike_ledger.store import webhooks as store
 from bytespike_ledger.store.deliveries import DeliveryRow, NewDelivery
@@ -98,7 +99,7 @@ async def create_webhook(
         raise GatewayError(ErrorCode.INVALID_REQUEST, str(error), param="secret") from error
     webhook_id = books.mint("wh")
     sealed = books.sealer.seal(Purpose.WEBHOOK, webhook_id, secret.encode())
-    async with _at_work(books, actor) as conn:
+    async with acting(books, actor) as conn:
         await store.lock_webhooks(conn, actor.account_id)
         if await store.count_webhooks(conn, actor.account_id) >= MAX_WEBHOOKS:
             raise GatewayError(
@@ -124,13 +125,13 @@ async def list_webhooks(books: Books, who: Actor | Operator, account_id: str) ->
     if isinstance(who, Operator):
         await find_account(books, account_id)
     own = who.member_id if isinstance(who, Actor) and who.role is Role.MEMBER else None
-    async with _at_work(books, who) as conn:
+    async with acting(books, who) as conn:
         return await store.list_webhooks(conn, account_id, member_id=own)
 
 
 async def find_webhook(books: Books, who: Actor | Operator, webhook_id: str) -> WebhookRow:
     """One webhook; 404 if there is none, or none of the caller's."""
-    async with _at_work(books, who) as conn:
+    async with acting(books, who) as conn:
         return await _find(conn, who, webhook_id)
 
 
@@ -149,7 +150,7 @@ async def change_webhook(
     address = None if url is None else _checked_url(books, url)
     if event_types is not None and isinstance(who, Actor):
         _check_events(who, event_types)
-    async with _at_work(books, who) as conn:
+    async with acting(books, who) as conn:
         before = await _find(conn, who, webhook_id, for_update=True)
         wanted = msgspec.structs.replace(
             before,
@@ -170,7 +171,7 @@ async def change_webhook(
 
 async def delete_webhook(books: Books, who: Actor | Operator, webhook_id: str) -> None:
     """End it for good; its secret is forgotten at once, its log when its time has come."""
-    async with _at_work(books, who) as conn:
+    async with acting(books, who) as conn:
         row = await _find(conn, who, webhook_id, for_update=True)
         await store.update_webhook(conn, msgspec.structs.replace(row, status="deleted"))
         await delete_secret(conn, webhook_id)
@@ -181,7 +182,7 @@ async def list_deliveries(
     books: Books, who: Actor | Operator, webhook_id: str, *, offset: int, limit: int
 ) -> tuple[list[DeliveryRow], int]:
     """A page of a webhook's log, newest first, and the number of all lines."""
-    async with _at_work(books, who) as conn:
+    async with acting(books, who) as conn:
         await _find(conn, who, webhook_id)
         return await log.list_deliveries(conn, webhook_id, offset=offset, limit=limit)
 
@@ -190,7 +191,7 @@ async def redeliver(
     books: Books, who: Actor | Operator, webhook_id: str, delivery_id: str
 ) -> DeliveryRow:
     """Send the same event with the same bytes once more, as a new line of the log."""
-    async with _at_work(books, who) as conn:
+    async with acting(books, who) as conn:
         webhook = await _find_active(conn, who, webhook_id)
         old = await log.read_delivery(conn, webhook_id, delivery_id)
         if old is None:
@@ -209,7 +210,7 @@ async def redeliver(
 
 async def send_test(books: Books, who: Actor, webhook_id: str) -> DeliveryRow:
     """Send a test event to this webhook alone, the way every other event goes."""
-    async with _at_work(books, who) as conn:
+    async with acting(books, who) as conn:
         webhook = await _find_active(conn, who, webhook_id)
         event = EventRow(
             id=books.mint("evt"),
@@ -288,17 +289,6 @@ async def _queue(
     if made is None:
         raise RuntimeError("a delivery that was written is not there")
     return made
-
-
-@asynccontextmanager
-async def _at_work(books: Books, who: Actor | Operator) -> AsyncIterator[Connection]:
-    """A transaction that sees what the caller may see: one account, or for operators all."""
-    if isinstance(who, Actor):
-        async with tenant(books.pool, who.account_id) as conn:
-            yield conn
-    else:
-        async with connection(books.pool) as conn, conn.transaction():
-            yield conn
 
 
 async def _find(

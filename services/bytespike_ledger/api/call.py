@@ -39,6 +39,11 @@ class Call:
             raise TypeError("this route is not called by an operator")
         return self.who
 
+    @property
+    def caller(self) -> Actor | Operator:
+        """Either, on routes whose handler serves both."""
+        return self.operator if isinstance(self.who, Operator) else self.actor
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

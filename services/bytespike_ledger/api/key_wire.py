@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_ledger.accounts.key_rules import normalise_networks
+from bytespike_ledger.accounts.key_rules import NEW_KEY, normalise_networks
 from bytespike_ledger.api.wire import (
     UNSET,
     Amount,
@@ -188,15 +188,7 @@ def columns_of(asked: KeyControls, *, now_ms: int) -> dict[str, object]:
 def new_columns(asked: KeyRequest, *, now_ms: int) -> dict[str, object]:
     """The same with the defaults of a new key."""
     return {
-        "scopes": ["inference"],
-        "routing_group": "default",
-        "quota_uusd": 0,
-        "window_5h_uusd": 0,
-        "window_1d_uusd": 0,
-        "window_7d_uusd": 0,
-        "ip_allow": [],
-        "ip_deny": [],
-        "expires_ms": None,
+        **NEW_KEY,
         **columns_of(asked, now_ms=now_ms),
     }
 

@@ -13,7 +13,7 @@ import msgspec
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
 from bytespike_ledger.accounts import keys
-from bytespike_ledger.accounts.actors import Actor, Operator, Permission
+from bytespike_ledger.accounts.actors import Actor, Permission
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.key_wire import (
     Key,
@@ -118,7 +118,7 @@ class KeyApi:
             _account(call),
             custom_key=asked.custom_key,
             controls=new_columns(asked, now_ms=self.books.now_ms()),
-            who=_who(call),
+            who=call.caller,
             member_id=asked.member_id,
             once=_once(call),
         )
@@ -132,7 +132,7 @@ class KeyApi:
             after=page.cursor,
             limit=page.limit,
             narrowed=KeyFilter(status=page.status, group=page.group, search=page.search),
-            who=_who(call),
+            who=call.caller,
         )
         more = len(rows) == page.limit
         return Reply(
@@ -142,7 +142,7 @@ class KeyApi:
         )
 
     async def get(self, call: Call) -> Reply:
-        return Reply(self._key(await keys.find_key(self.books, call.ids["key"], who=_who(call))))
+        return Reply(self._key(await keys.find_key(self.books, call.ids["key"], who=call.caller)))
 
     async def change(self, call: Call) -> Reply:
         return await self._change(call, columns_of(call.body, now_ms=self.books.now_ms()))
@@ -156,17 +156,17 @@ class KeyApi:
     async def rotate(self, call: Call) -> Reply:
         asked: RotationRequest = call.body
         made = await keys.rotate_key(
-            self.books, call.ids["key"], overlap_s=asked.overlap_seconds, who=_who(call)
+            self.books, call.ids["key"], overlap_s=asked.overlap_seconds, who=call.caller
         )
         return self._with_secret(made, status=200)
 
     async def reveal(self, call: Call) -> Reply:
-        row, secret = await keys.reveal_key(self.books, call.ids["key"], who=_who(call))
+        row, secret = await keys.reveal_key(self.books, call.ids["key"], who=call.caller)
         return Reply(RevealedKey(id=row.id, key=secret), headers=_NO_STORE)
 
     async def _change(self, call: Call, changes: Mapping[str, object]) -> Reply:
         row = await keys.change_key(
-            self.books, self.catalogue.current, call.ids["key"], changes, who=_who(call)
+            self.books, self.catalogue.current, call.ids["key"], changes, who=call.caller
         )
         return Reply(self._key(row))
 
@@ -195,10 +195,6 @@ def _route(
         access=access,
         **{"reply": Key, **more},
     )
-
-
-def _who(call: Call) -> Actor | Operator:
-    return call.operator if isinstance(call.who, Operator) else call.actor
 
 
 def _account(call: Call) -> str:

@@ -125,7 +125,9 @@ class MeApi:
     async def account(self, call: Call) -> Reply:
         actor = call.actor
         async with tenant(self.books.pool, actor.account_id) as conn:
-            user = None if actor.user_id is None else await me.read_user(conn, actor.user_id)
+            user = None
+            if actor.user_id is not None:
+                user = await me.read_user(conn, actor.user_id, actor.member_id)
             org = await me.read_org_of(conn, actor.account_id)
             money = await me.read_money(conn, actor.account_id)
             spent = await me.spent_by(conn, actor.key_id)

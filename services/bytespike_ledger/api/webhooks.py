@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bytespike_ledger.accounts import webhooks
-from bytespike_ledger.accounts.actors import Actor, Operator, Permission
+from bytespike_ledger.accounts.actors import Permission
 from bytespike_ledger.accounts.events import EventType
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.numbered import NumberedPageQuery
@@ -261,7 +261,7 @@ class WebhookApi:
         page: NumberedPageQuery = call.query
         rows, total = await webhooks.list_deliveries(
             self.books,
-            _who(call),
+            call.caller,
             call.ids["webhook"],
             offset=page.offset,
             limit=page.page_size,
@@ -277,7 +277,7 @@ class WebhookApi:
 
     async def redeliver(self, call: Call) -> Reply:
         row = await webhooks.redeliver(
-            self.books, _who(call), call.ids["webhook"], call.ids["delivery"]
+            self.books, call.caller, call.ids["webhook"], call.ids["delivery"]
         )
         return Reply(_delivery(row))
 
@@ -303,11 +303,6 @@ def _route(
         access=access,
         **{"reply": Webhook, **more},
     )
-
-
-def _who(call: Call) -> Actor | Operator:
-    """Of routes that customers and operators share a handler for."""
-    return call.operator if isinstance(call.who, Operator) else call.actor
 
 
 def _list(rows: Sequence[WebhookRow]) -> WebhookList:

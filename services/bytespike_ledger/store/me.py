@@ -38,10 +38,17 @@ class MoneyRow:
     low_balance_flagged: bool
 
 
-async def read_user(conn: Connection, user_id: str) -> UserRow | None:
-    """One user, or None."""
+async def read_user(conn: Connection, user_id: str, member_id: str | None) -> UserRow | None:
+    """One user, or None. A member is shown as the organisation knows them: whoever can make keys
+    for others must not learn from one whether a person was known here before.
+    """
     row = await conn.fetchrow(
-        "select id, email, name, created_at from users where id = $1", user_id
+        """select users.id, email, coalesce(members.name, users.name) as name,
+                  coalesce(members.created_at, users.created_at) as created_at
+           from users left join members on members.id = $2 and members.user_id = users.id
+           where users.id = $1""",
+        user_id,
+        member_id,
     )
     return None if row is None else UserRow(**row)
 
