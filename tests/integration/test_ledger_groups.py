@@ -365,8 +365,8 @@ async def test_an_account_of_a_member_and_of_an_individual(rig: Rig, api: Ledger
             f"{member.key_id}@example.com".lower(),
         )
         await conn.execute(
-            """insert into members (id, account_id, org_id, user_id, role)
-               values ($1, $2, $3, $4, 'viewer')""",
+            """insert into members (id, account_id, org_id, user_id, role, name)
+               values ($1, $2, $3, $4, 'viewer', 'Ada')""",
             f"mem_{member.key_id}",
             member.account_id,
             member.org_id,

@@ -337,4 +337,4 @@ async def test_who_is_told_what(api: Management) -> None:
         ("org.settings.update", None),
     ]
     assert told[-1][2] == {"org_id": acme.id, "quota": "7.00"}
-    assert len(told) == 6
+    assert len(told) == 7
