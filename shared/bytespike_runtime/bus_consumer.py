@@ -98,10 +98,14 @@ class PullConsumer:
         return [BusMessage(self._current_link, message) for message in messages]
 
     async def pending(self) -> int:
-        """Messages in the stream that are not acknowledged, delivered or not."""
+        """Messages in the stream that are not acknowledged, delivered or not.
+
+        The stream is asked: it keeps exactly these, and has a message from the moment it is
+        acknowledged to its publisher. A consumer hears of it a little later.
+        """
         link = await self._bound()
-        info = await link.api(f"CONSUMER.INFO.{self._stream}.{self._durable}", b"")
-        return info.num_pending + info.num_ack_pending
+        info = await link.api(f"STREAM.INFO.{self._stream}", b"")
+        return info.state.messages
 
     async def _bound(self) -> Link:
         """The current connection, on which the consumer is known to exist and we listen."""

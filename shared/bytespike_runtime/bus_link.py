@@ -55,12 +55,17 @@ class ApiError(msgspec.Struct):
     description: str = ""
 
 
+class StreamState(msgspec.Struct):
+    """What a stream holds."""
+
+    messages: int = 0
+
+
 class ApiAnswer(msgspec.Struct):
     """What every JetStream answer may hold, for the parts this module acts on."""
 
     error: ApiError | None = None
-    num_pending: int = 0
-    num_ack_pending: int = 0
+    state: StreamState = msgspec.field(default_factory=StreamState)
 
 
 decode_answer = msgspec.json.Decoder(ApiAnswer).decode

@@ -68,7 +68,8 @@ async def test_a_key_that_is_not_known_yet_waits_with_the_guesses(
 async def test_an_ipv6_client_counts_with_its_whole_network(gateway: Gateway) -> None:
     network = f"2001:db8:0:{next(_numbers):x}"
     for number in range(FREE):
-        await ask(gateway, f"{network}::{number + 1:x}", {"x-api-key": "sk-byts-nonsense"})
+        guess = {"x-api-key": f"sk-byts-nonsense-{number}"}
+        await ask(gateway, f"{network}::{number + 1:x}", guess)
     assert (await ask(gateway, f"{network}::ffff", {"x-api-key": "sk-byts-x"})).status == 429
     assert (await ask(gateway, "2001:db8:1::1", {"x-api-key": "sk-byts-x"})).status == 401
 

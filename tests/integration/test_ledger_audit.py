@@ -101,7 +101,12 @@ POSTGRES = {
         "refunds_fit_their_top_ups",
     },
     "insert into usage_days select account_id, 0, 'key', 'm-1', 1, 0, 0, 0, 0, 0, 0, 5, 5, 0, 0, 0,"
-    " 0 from balances where account_id = $1": {"statements_equal_settlements"},
+    " 0 from balances where account_id = $1": {
+        "statements_equal_settlements",
+        "spend_equals_usage",
+        "usage_days_equal_settlements",
+        "usage_days_equal_hours",
+    },
 }
 
 

@@ -23,7 +23,7 @@ from bytespike_cli.stack import Stack
 from bytespike_contracts.catalogue import parse_catalogue
 from bytespike_contracts.holds import wallet_name
 from bytespike_contracts.money import Rates, parse_usd
-from bytespike_contracts.subjects import SETTLE_CONSUMER, USAGE_STREAM
+from bytespike_contracts.subjects import USAGE_STREAM
 from tests.support.simulator import SimulatorClient
 from tests.support.stack import admin_api, running_stack
 
@@ -265,8 +265,8 @@ class Gateway:
         """Usage messages the ledger has not acknowledged yet, delivered or not."""
         client = await nats.connect(self.stack.servers["nats"].url)
         try:
-            info = await client.jetstream().consumer_info(USAGE_STREAM, SETTLE_CONSUMER)
-            return int(info.num_pending or 0) + int(info.num_ack_pending or 0)
+            info = await client.jetstream().stream_info(USAGE_STREAM)
+            return int(info.state.messages)
         finally:
             await client.close()
 

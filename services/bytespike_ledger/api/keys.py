@@ -78,6 +78,7 @@ class KeyApi:
                 body=KeyRequest,
                 reply=NewKey,
                 status=201,
+                also=(200,),
                 idempotent=True,
             ),
         ]
