@@ -28,6 +28,7 @@ from bytespike_runtime.logs import get_logger
 __all__ = ["Bus", "BusError", "BusMessage", "BusUnavailable", "PullConsumer"]
 
 _NANOSECONDS = 1_000_000_000
+_CANCEL_AGAIN_S = 1.0
 
 _log = get_logger()
 
@@ -62,9 +63,10 @@ class Bus:
 
     async def close(self) -> None:
         """Disconnect; requests without an answer fail."""
-        if self._keeper is not None:
+        while self._keeper is not None and not self._keeper.done():
             self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+            # Again if it was lost: the driver swallows one that comes while it connects.
+            await asyncio.wait([self._keeper], timeout=_CANCEL_AGAIN_S)
 
     async def ping(self) -> None:
         """Raises :class:`BusUnavailable` unless NATS answers."""
