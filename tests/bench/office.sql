@@ -86,13 +86,18 @@ from (
     where price_revision = 'office' group by account_id
 ) as sums where sums.account_id = balances.account_id;
 
+-- Spend counts for the key and for its organisation.
 insert into scope_spend
-select account_id, key_id, sum(charge_uusd) from usage
+select usage.account_id, scope, sum(charge_uusd)
+from usage join api_keys on api_keys.id = key_id,
+     unnest(array[key_id, api_keys.org_id]) as scope
 where price_revision = 'office' and charge_uusd > 0 group by 1, 2;
 
 insert into spend_buckets
-select account_id, key_id, window_no, admitted_ms / width_ms, sum(charge_uusd)
-from usage, (values (1, 300000), (2, 1800000), (3, 10800000)) as windows (window_no, width_ms)
+select usage.account_id, scope, window_no, admitted_ms / width_ms, sum(charge_uusd)
+from usage join api_keys on api_keys.id = key_id,
+     unnest(array[key_id, api_keys.org_id]) as scope,
+     (values (1, 300000), (2, 1800000), (3, 10800000)) as windows (window_no, width_ms)
 where price_revision = 'office' and charge_uusd > 0 and day >= current_date - 9
 group by 1, 2, 3, 4;
 

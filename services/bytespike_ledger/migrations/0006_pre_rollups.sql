@@ -136,6 +136,8 @@ create function roll_up_usage(first date, until date) returns void language sql 
     ]) as parts
     where usage.day >= first and usage.day < until and outcome <> 'failed'
     group by 1, 2, 3, 4
+    -- As settlement makes them, hour by hour: what is summed together lies together.
+    order by 2, 1, 3, 4
     on conflict (account_id, hour_ms, key_id, model) do update set
         calls = usage_hours.calls + excluded.calls,
         input_tokens = usage_hours.input_tokens + excluded.input_tokens,
