@@ -63,6 +63,7 @@ POSTGRES = {
         "buckets_equal_usage",
     },
     "delete from usage_days where account_id = $1": {
+        "statements_equal_settlements",
         "spend_equals_usage",
         "usage_days_equal_hours",
         "usage_days_equal_usage",

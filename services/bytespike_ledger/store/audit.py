@@ -118,7 +118,7 @@ _CHECKS = {
         from (
             select account_id, day_ms, sum(charge_uusd) as total from usage_days
             group by account_id, day_ms having sum(charge_uusd) <> 0
-        ) as rolled left join (
+        ) as rolled full join (
             select transfers.account_id, -sum(amount_uusd) as total,
                    86400000 * floor(extract(epoch from effective_at) / 86400)::bigint as day_ms
             from transfers join entries on entries.transfer_id = transfers.id
