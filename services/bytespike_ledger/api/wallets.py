@@ -17,7 +17,7 @@ from bytespike_ledger.accounts.refunds import refund
 from bytespike_ledger.accounts.statements import Statement, read_statement, statement_csv
 from bytespike_ledger.accounts.wallet_settings import change_settings
 from bytespike_ledger.api.call import Call, Reply
-from bytespike_ledger.api.route import Access, Route
+from bytespike_ledger.api.route import Access, CallHandler, Route
 from bytespike_ledger.api.transactions import (
     CSV,
     StatementView,
@@ -108,6 +108,18 @@ class MovementView(msgspec.Struct, frozen=True, kw_only=True):
     replayed: bool
 
 
+def _at(method: str, path: str, handler: CallHandler, summary: str, **more: Any) -> Route:
+    return Route(
+        method=method,
+        path="/api/v1/admin/accounts/{account}" + path,
+        handler=handler,
+        summary=summary,
+        tag="wallets",
+        access=Access.OPERATOR,
+        **more,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class WalletApi:
     """The handlers."""
@@ -116,46 +128,32 @@ class WalletApi:
 
     def routes(self) -> list[Route]:
         """Paths below ``/api/v1/admin/accounts/{account}``."""
+        return [*self._movements(), *self._views(), *self._settings()]
 
-        def at(method: str, path: str, handler: Any, summary: str, **more: Any) -> Route:
-            return Route(
-                method=method,
-                path="/api/v1/admin/accounts/{account}" + path,
-                handler=handler,
-                summary=summary,
-                tag="wallets",
-                access=Access.OPERATOR,
-                **more,
-            )
-
+    def _movements(self) -> list[Route]:
         moved: dict[str, Any] = {"reply": MovementView, "status": 201, "also": (200,)}
-        settings: dict[str, Any] = {"reply": WalletSettingsView}
         return [
-            at(
-                "POST",
-                "/top-ups",
-                self.top_up,
-                "Put money in, with or without a bonus",
-                body=TopUpRequest,
-                **moved,
-            ),
-            at(
-                "POST",
-                "/adjustments",
-                self.adjust,
-                "Correct a balance, with a reason",
-                body=AdjustmentRequest,
-                **moved,
-            ),
-            at(
-                "POST",
-                "/refunds",
-                self.refund,
-                "Give a top-up back, with its share of the bonus",
-                body=RefundRequest,
-                **moved,
-            ),
-            at(
+            _at("POST", path, handler, summary, body=body, **moved)
+            for path, handler, summary, body in (
+                ("/top-ups", self.top_up, "Put money in, with or without a bonus", TopUpRequest),
+                (
+                    "/adjustments",
+                    self.adjust,
+                    "Correct a balance, with a reason",
+                    AdjustmentRequest,
+                ),
+                (
+                    "/refunds",
+                    self.refund,
+                    "Give a top-up back, with its share of the bonus",
+                    RefundRequest,
+                ),
+            )
+        ]
+
+    def _views(self) -> list[Route]:
+        return [
+            _at(
                 "GET",
                 "/transactions",
                 self.transactions,
@@ -163,28 +161,33 @@ class WalletApi:
                 query=TransactionQuery,
                 reply=TransactionPage,
             ),
-            at(
+            _at(
                 "GET",
                 "/statements/{month}",
                 self.statement,
                 "A month that adds up",
                 reply=StatementView,
             ),
-            at(
+            _at(
                 "GET",
                 "/statements/{month}.csv",
                 self.statement_csv,
                 "A month as CSV; its amounts add up to the closing balance",
                 content_type=CSV,
             ),
-            at("GET", "/wallet-settings", self.settings, "When to warn and to top up", **settings),
-            at(
+        ]
+
+    def _settings(self) -> list[Route]:
+        path, shown = "/wallet-settings", WalletSettingsView
+        return [
+            _at("GET", path, self.settings, "When to warn and to top up", reply=shown),
+            _at(
                 "PUT",
-                "/wallet-settings",
+                path,
                 self.change_settings,
                 "Say when to warn and to top up",
                 body=WalletSettingsRequest,
-                **settings,
+                reply=shown,
             ),
         ]
 
