@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 T      ?= tests
+# Processes that share the tests, a file each at a time; N=0 runs them in one, with output as it comes.
+N      ?= logical
 LOCK_COMMAND = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-header --python-version 3.11 --all-extras pyproject.toml
 
@@ -27,8 +29,8 @@ run: $(STAMP) ## Start the whole gateway with real servers and a demo key (Ctrl-
 
 ##@ Prove
 .PHONY: test
-test: $(STAMP) ## Run all tests against real servers of their own; T=path for a part
-	$(BIN)/python -m pytest $(T)
+test: $(STAMP) ## Run all tests against real servers of their own; T=path for a part, N=0 in one process
+	$(BIN)/python -m pytest -n $(N) --maxprocesses 4 --dist loadfile $(T)
 
 .PHONY: check
 check: fmt-check lint types imports tidy catalogue ## Everything but the tests
