@@ -342,6 +342,7 @@ async def test_notifications_are_read(api: Api, office: Post) -> None:
     owner = await office.individual()
     for kind in (EventType.PAYMENT_RECEIVED, EventType.BALANCE_LOW, EventType.PAYMENT_RECEIVED):
         await office.happen(owner, kind)
+        office.clock.advance(1)
     await office.courier.step()
 
     async def count(query: str) -> int:

@@ -68,6 +68,6 @@ create table notifications (
     read_at    timestamptz,
     created_at timestamptz not null default now()
 );
-create index notifications_reader on notifications (account_id, member_id, id);
+create index notifications_reader on notifications (account_id, member_id, event_id);
 create index notifications_event on notifications (event_id);
 create index notifications_age on notifications (created_at);

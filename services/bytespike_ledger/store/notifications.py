@@ -88,7 +88,7 @@ async def list_notifications(
     where = f"""where {_OWN} and ($3::boolean is null or (read_at is null) = $3)
                   and ($4::text is null or type = $4)"""
     rows = await conn.fetch(
-        f"select * from notifications {where} order by id desc offset $5 limit $6",  # noqa: S608
+        f"select * from notifications {where} order by event_id desc offset $5 limit $6",  # noqa: S608
         *(reader.account_id, reader.member_id, unread, kind, offset, limit),
     )
     total: int = await conn.fetchval(
