@@ -13,7 +13,14 @@ from bytespike_ledger.accounts import audit_log
 from bytespike_ledger.accounts.audit_log import Action
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.route import Access, Route
-from bytespike_ledger.api.wire import Moment, PageQuery, Timestamp, read_time_ms, timestamp_of
+from bytespike_ledger.api.wire import (
+    Moment,
+    PageQuery,
+    Timestamp,
+    next_cursor,
+    read_time_ms,
+    timestamp_of,
+)
 from bytespike_ledger.books import Books
 from bytespike_ledger.store.audit_log import AuditLogFilter, AuditLogRow
 
@@ -101,10 +108,9 @@ class AuditLogApi:
             before=_entry_id(asked.cursor),
         )
         rows = await audit_log.list_entries(self.books, wanted, limit=asked.limit)
-        more = len(rows) == asked.limit
         return Reply(
             AuditLogPage(
-                items=[_entry(row) for row in rows], next_cursor=str(rows[-1].id) if more else None
+                items=[_entry(row) for row in rows], next_cursor=next_cursor(rows, asked.limit)
             )
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 from bytespike_ledger.accounts.actors import Permission
 from bytespike_ledger.accounts.statements import Statement, read_statement, statement_csv
 from bytespike_ledger.accounts.wallet_settings import change_settings
-from bytespike_ledger.api.call import Call, Reply
+from bytespike_ledger.api.call import Call, Reply, csv_reply
 from bytespike_ledger.api.route import Route
 from bytespike_ledger.api.transactions import (
     CSV,
@@ -16,7 +16,6 @@ from bytespike_ledger.api.transactions import (
     TransactionFilterQuery,
     TransactionPage,
     TransactionQuery,
-    csv_reply,
     statement_view,
     transactions_document,
     transactions_page,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bytespike_ledger.accounts.actors import Actor, Operator
 
-__all__ = ["Call", "Reply"]
+__all__ = ["Call", "Reply", "csv_reply"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +55,8 @@ class Reply:
     body: object
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def csv_reply(document: bytes, name: str) -> Reply:
+    """A CSV to be saved as ``name``, which is ours to choose."""
+    return Reply(document, headers={"content-disposition": f'attachment; filename="{name}"'})

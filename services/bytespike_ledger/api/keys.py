@@ -29,6 +29,7 @@ from bytespike_ledger.api.key_wire import (
     new_columns,
 )
 from bytespike_ledger.api.route import Access, Route
+from bytespike_ledger.api.wire import next_cursor
 from bytespike_ledger.books import Books
 from bytespike_ledger.catalogue import CatalogueWatch
 from bytespike_ledger.store.keys import KeyFilter, KeyRow
@@ -135,10 +136,9 @@ class KeyApi:
             narrowed=KeyFilter(status=page.status, group=page.group, search=page.search),
             who=call.caller,
         )
-        more = len(rows) == page.limit
         return Reply(
             KeyPage(
-                items=[self._key(row) for row in rows], next_cursor=rows[-1].id if more else None
+                items=[self._key(row) for row in rows], next_cursor=next_cursor(rows, page.limit)
             )
         )
 

@@ -20,7 +20,7 @@ from bytespike_ledger.api.caps import (
 )
 from bytespike_ledger.api.orgs import org_of
 from bytespike_ledger.api.route import Access, Route
-from bytespike_ledger.api.wire import Name, PageQuery, Timestamp, timestamp_of
+from bytespike_ledger.api.wire import Name, PageQuery, Timestamp, next_cursor, timestamp_of
 from bytespike_ledger.books import Books
 from bytespike_ledger.store.people import MemberRow, MemberStatus
 
@@ -150,11 +150,10 @@ class MemberApi:
         found = await members.list_members(
             self.books, who, org_id, after=page.cursor, limit=page.limit
         )
-        more = len(found) == page.limit
         return Reply(
             MemberPage(
                 items=[member_view(member) for member in found],
-                next_cursor=found[-1].id if more else None,
+                next_cursor=next_cursor(found, page.limit),
             )
         )
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from bytespike_ledger.accounts import operators
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.route import Access, Route
-from bytespike_ledger.api.wire import Name, PageQuery, Request, Timestamp, timestamp_of
+from bytespike_ledger.api.wire import Name, PageQuery, Request, Timestamp, next_cursor, timestamp_of
 from bytespike_ledger.books import Books
 from bytespike_ledger.store.operators import OperatorRow, OperatorStatus
 
@@ -106,11 +106,10 @@ class OperatorApi:
         found = await operators.list_operators(
             self.books, call.operator, after=page.cursor, limit=page.limit
         )
-        more = len(found) == page.limit
         return Reply(
             OperatorPage(
                 items=[OperatorView(**_fields(row)) for row in found],
-                next_cursor=found[-1].id if more else None,
+                next_cursor=next_cursor(found, page.limit),
             )
         )
 

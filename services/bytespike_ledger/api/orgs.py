@@ -15,7 +15,15 @@ from bytespike_ledger.accounts.actors import Actor, Permission
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.caps import CapRequest, Caps, cap_fields, columns_of
 from bytespike_ledger.api.route import Access, Route
-from bytespike_ledger.api.wire import Name, PageQuery, Request, Timestamp, Usd, timestamp_of
+from bytespike_ledger.api.wire import (
+    Name,
+    PageQuery,
+    Request,
+    Timestamp,
+    Usd,
+    next_cursor,
+    timestamp_of,
+)
 from bytespike_ledger.books import Books
 from bytespike_ledger.store.accounts import OrgRow, OrgStatus, Tier
 
@@ -147,10 +155,9 @@ class OrgApi:
     async def list(self, call: Call) -> Reply:
         page: PageQuery = call.query
         found = await orgs.list_orgs(self.books, after=page.cursor, limit=page.limit)
-        more = len(found) == page.limit
         return Reply(
             OrgPage(
-                items=[org_view(org) for org in found], next_cursor=found[-1].id if more else None
+                items=[org_view(org) for org in found], next_cursor=next_cursor(found, page.limit)
             )
         )
 

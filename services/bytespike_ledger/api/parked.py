@@ -14,7 +14,7 @@ from bytespike_contracts.usage import decode_batch
 from bytespike_ledger.accounts.audit_log import Action, record
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.route import Access, Route
-from bytespike_ledger.api.wire import Request, Timestamp, timestamp_of
+from bytespike_ledger.api.wire import Request, Timestamp, next_cursor, timestamp_of
 from bytespike_ledger.books import Books
 from bytespike_ledger.settle import ParkReason
 from bytespike_ledger.store import connection
@@ -87,11 +87,10 @@ class ParkedApi:
         asked: ParkedQuery = call.query
         async with connection(self.books.pool) as conn:
             rows = await list_parked(conn, after=asked.cursor, limit=asked.limit)
-        more = len(rows) == asked.limit
         return Reply(
             ParkedEventPage(
                 items=[_view(row) for row in rows],
-                next_cursor=str(rows[-1].id) if more else None,
+                next_cursor=next_cursor(rows, asked.limit),
             )
         )
 

@@ -15,7 +15,15 @@ from bytespike_ledger.accounts.payments import open_checkout, take_report
 from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.route import Access, Route
 from bytespike_ledger.api.wallet_settings import read_purchase
-from bytespike_ledger.api.wire import Amount, PageQuery, Request, Timestamp, Usd, timestamp_of
+from bytespike_ledger.api.wire import (
+    Amount,
+    PageQuery,
+    Request,
+    Timestamp,
+    Usd,
+    next_cursor,
+    timestamp_of,
+)
 from bytespike_ledger.books import Books
 from bytespike_ledger.payments.port import BadEvent, PaymentProvider
 from bytespike_ledger.store import connection
@@ -153,10 +161,9 @@ class PaymentApi:
                 before=asked.cursor or None,
                 limit=asked.limit,
             )
-        more = len(rows) == asked.limit
         return Reply(
             PaymentPage(
-                items=[_payment(row) for row in rows], next_cursor=rows[-1].id if more else None
+                items=[_payment(row) for row in rows], next_cursor=next_cursor(rows, asked.limit)
             )
         )
 

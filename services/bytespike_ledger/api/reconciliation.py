@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,8 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from bytespike_contracts.errors import ErrorCode, GatewayError
-from bytespike_contracts.money import format_usd
-from bytespike_ledger.api.call import Call, Reply
+from bytespike_ledger.accounts.csv_text import csv_bytes
+from bytespike_ledger.api.call import Call, Reply, csv_reply
 from bytespike_ledger.api.route import Access, Route
 from bytespike_ledger.api.wire import Request, Usd
 from bytespike_ledger.books import Books
@@ -112,8 +110,7 @@ class ReconciliationApi:
     async def reconcile_csv(self, call: Call) -> Reply:
         asked: ReconciliationQuery = call.query
         found = await self._lines(asked, *self._days(asked))
-        disposition = 'attachment; filename="reconciliation.csv"'
-        return Reply(_as_csv(found), headers={"content-disposition": disposition})
+        return csv_reply(_as_csv(found), "reconciliation.csv")
 
     async def _lines(
         self, asked: ReconciliationQuery, since: date, until: date
@@ -174,11 +171,9 @@ def _fields(line: ChannelDay) -> dict[str, Any]:
 
 
 def _as_csv(lines: Sequence[ChannelDay]) -> bytes:
-    """RFC 4180, with the names of :class:`ReconciliationLine` on top."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(ReconciliationLine.__struct_fields__)
-    for line in lines:
-        values = _fields(line).values()
-        writer.writerow([format_usd(v.uusd) if isinstance(v, Usd) else v for v in values])
-    return text.getvalue().encode()
+    """With the names of :class:`ReconciliationLine` on top."""
+    rows = (
+        [value.uusd if isinstance(value, Usd) else str(value) for value in _fields(line).values()]
+        for line in lines
+    )
+    return csv_bytes(ReconciliationLine.__struct_fields__, rows)

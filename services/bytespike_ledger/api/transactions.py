@@ -16,7 +16,6 @@ from bytespike_ledger.accounts.statements import (
     public_kind,
     transactions_csv,
 )
-from bytespike_ledger.api.call import Reply
 from bytespike_ledger.api.wire import Moment, Request, Timestamp, Usd, read_time_ms, timestamp_of
 from bytespike_ledger.store import Connection
 from bytespike_ledger.store.transfers import (
@@ -34,7 +33,6 @@ __all__ = [
     "TransactionLine",
     "TransactionPage",
     "TransactionQuery",
-    "csv_reply",
     "statement_view",
     "transaction_lines",
     "transactions_document",
@@ -188,11 +186,6 @@ def transaction_lines(row: TransferRow) -> list[TransactionLine]:
     if row.bonus_uusd:
         lines.append(TransactionLine(item="bonus", amount_usd=Usd(row.bonus_uusd)))
     return lines
-
-
-def csv_reply(document: bytes, name: str) -> Reply:
-    """A CSV to be saved as ``name``, which is ours to choose."""
-    return Reply(document, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 def _transaction(row: TransferRow) -> Transaction:

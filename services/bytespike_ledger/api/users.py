@@ -14,7 +14,7 @@ from bytespike_ledger.api.call import Call, Reply
 from bytespike_ledger.api.members import Email, read_email
 from bytespike_ledger.api.orgs import Concurrency
 from bytespike_ledger.api.route import Access, Route
-from bytespike_ledger.api.wire import Name, PageQuery, Request, Timestamp, timestamp_of
+from bytespike_ledger.api.wire import Name, PageQuery, Request, Timestamp, next_cursor, timestamp_of
 from bytespike_ledger.books import Books
 from bytespike_ledger.store.accounts import Tier
 from bytespike_ledger.store.people import UserRow, UserStatus
@@ -139,10 +139,9 @@ class UserApi:
             after=asked.cursor,
             limit=asked.limit,
         )
-        more = len(found) == asked.limit
         return Reply(
             UserPage(
-                items=[_user(user) for user in found], next_cursor=found[-1].id if more else None
+                items=[_user(user) for user in found], next_cursor=next_cursor(found, asked.limit)
             )
         )
 

@@ -16,7 +16,7 @@ from bytespike_ledger.accounts.orgs import find_account
 from bytespike_ledger.accounts.refunds import refund
 from bytespike_ledger.accounts.statements import Statement, read_statement, statement_csv
 from bytespike_ledger.accounts.wallet_settings import change_settings
-from bytespike_ledger.api.call import Call, Reply
+from bytespike_ledger.api.call import Call, Reply, csv_reply
 from bytespike_ledger.api.route import Access, CallHandler, Route
 from bytespike_ledger.api.transactions import (
     CSV,
@@ -24,7 +24,6 @@ from bytespike_ledger.api.transactions import (
     TransactionLine,
     TransactionPage,
     TransactionQuery,
-    csv_reply,
     statement_view,
     transaction_lines,
     transactions_page,

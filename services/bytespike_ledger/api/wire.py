@@ -6,8 +6,9 @@ numbers with exact digits, so no float ever comes near them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -34,6 +35,7 @@ __all__ = [
     "decode",
     "decode_query",
     "encode",
+    "next_cursor",
     "read_time_ms",
     "read_usd",
     "schema_hook",
@@ -82,6 +84,16 @@ class PageQuery(Request, frozen=True, kw_only=True):
 
     cursor: Annotated[str, Meta(max_length=100, description="next_cursor of the page before")] = ""
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class _Numbered(Protocol):
+    @property
+    def id(self) -> str | int: ...
+
+
+def next_cursor(rows: Sequence[_Numbered], limit: int) -> str | None:
+    """Where the page after these rows begins; None if they were the last."""
+    return str(rows[-1].id) if len(rows) == limit else None
 
 
 class Usd:
